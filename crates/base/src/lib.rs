@@ -2,6 +2,7 @@
 //!
 //! Layer 0: it imports none of our crates, does no I/O and reads no clock except through [`time::Clock`].
 
+pub mod gsm;
 pub mod id;
 pub mod limits;
 pub mod money;

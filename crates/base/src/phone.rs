@@ -45,7 +45,8 @@ impl FromStr for E164 {
 
     fn from_str(text: &str) -> Result<Self, BadNumber> {
         let digits = text.strip_prefix('+').ok_or(BadNumber)?;
-        let good = (3..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+        let good =
+            (3..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
         if good { Ok(Self(text.into())) } else { Err(BadNumber) }
     }
 }
