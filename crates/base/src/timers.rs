@@ -39,7 +39,7 @@ impl<K: TimerKind, const N: usize> TimerTable<K, N> {
     }
 
     /// The earliest deadline.
-    pub fn next(&self) -> Option<Instant> {
+    pub fn earliest(&self) -> Option<Instant> {
         self.deadlines.iter().flatten().map(|(at, _)| *at).min()
     }
 
@@ -83,7 +83,7 @@ impl<K: Ord + Clone> DeadlineHeap<K> {
     }
 
     /// The earliest deadline.
-    pub fn next(&mut self) -> Option<Instant> {
+    pub fn earliest(&mut self) -> Option<Instant> {
         self.drop_stale();
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
@@ -132,7 +132,7 @@ mod tests {
         heap.set("a", at(1));
         heap.set("b", at(2));
         heap.set("a", at(3));
-        assert_eq!(heap.next(), Some(at(2)));
+        assert_eq!(heap.earliest(), Some(at(2)));
         assert_eq!(heap.expire(at(5)), Some("b"));
         assert_eq!(heap.expire(at(5)), Some("a"));
         assert_eq!(heap.expire(at(5)), None);
