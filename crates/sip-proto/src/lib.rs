@@ -1,1 +1,20 @@
-//! sip-proto
+//! SIP without I/O: messages, transactions, dialogs, digest authentication and the registrar's rules (RFC 3261 and kin).
+//!
+//! Drivers feed datagrams, decisions and time into an [`Endpoint`] and carry out what it puts out. Nothing here reads a
+//! clock, opens a socket or looks a name up.
+
+mod error;
+pub mod message;
+mod method;
+mod scan;
+mod status;
+mod text;
+mod uri;
+
+pub use error::ParseError;
+pub use message::{Contact, HeaderName, Message, NameAddr, Refusal, RequestBuilder, ResponseBuilder, Via};
+pub use method::{METHOD_BYTES_MAX, Method, OtherMethod};
+pub use scan::{Params, Values, escape, unescape};
+pub use status::reason_phrase;
+pub use text::Text;
+pub use uri::{Scheme, Uri};
