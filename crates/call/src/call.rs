@@ -457,7 +457,7 @@ impl<D: Clone> Call<D> {
         self.ask(Ask::Forward { to: forward.to, rule: forward.rule, reason, hops: self.forwards });
     }
 
-    fn on_planned(&mut self, now: Now, result: Result<Plan<D>, Rejection>) {
+    fn on_planned(&mut self, now: Now, result: Result<Box<Plan<D>>, Rejection>) {
         if self.phase != Phase::Routing {
             return;
         }
@@ -466,7 +466,7 @@ impl<D: Clone> Call<D> {
             Ok(mut plan) => {
                 self.steps = plan.steps.drain(..).collect();
                 let account = plan.account.take();
-                self.plan = plan;
+                self.plan = *plan;
                 match account {
                     None => self.next_step(now, None),
                     Some(account) => {

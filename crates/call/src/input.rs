@@ -24,7 +24,7 @@ pub enum Input<D> {
     /// A leg said something.
     Leg(LegIndex, LegEvent),
     /// Answer to `Ask::Forward`.
-    Planned(Result<Plan<D>, Rejection>),
+    Planned(Result<Box<Plan<D>>, Rejection>),
     /// Answer to `Ask::Open` for this account.
     Opened(usize, Result<Option<Grant>, BillingError>),
     /// Answer to `Ask::Extend` for this account.
