@@ -42,11 +42,13 @@ CREATE UNIQUE INDEX tenants_name ON tenants (name) WHERE status <> 'deleted';
 CREATE TABLE domains (
     id            BIGINT NOT NULL PRIMARY KEY,
     tenant_id     BIGINT NOT NULL REFERENCES tenants (id),
-    name          TEXT   NOT NULL UNIQUE,
+    name          TEXT   NOT NULL,
     position      BIGINT NOT NULL,
     managed_by    TEXT,
-    created_at_ms BIGINT NOT NULL
+    created_at_ms BIGINT NOT NULL,
+    deleted_at_ms BIGINT
 );
+CREATE UNIQUE INDEX domains_name ON domains (name) WHERE deleted_at_ms IS NULL;
 CREATE INDEX domains_tenant ON domains (tenant_id, position, id);
 
 -- name: user part of the address-of-record; email: login of the API, lower case, unique in the whole switch.
