@@ -8,7 +8,7 @@ use smpp_proto::udh::Udh;
 use smpp_proto::*;
 
 /// Runs every parser of the crate over `octets`.
-pub fn all(octets: &[u8]) {
+pub(crate) fn all(octets: &[u8]) {
     pdu(octets);
     stream(octets);
     text(octets);
