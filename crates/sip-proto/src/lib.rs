@@ -3,15 +3,20 @@
 //! Drivers feed datagrams, decisions and time into an [`Endpoint`] and carry out what it puts out. Nothing here reads a
 //! clock, opens a socket or looks a name up.
 
+pub mod endpoint;
 mod error;
+mod flow;
 pub mod message;
 mod method;
 mod scan;
 mod status;
 mod text;
+mod transaction;
 mod uri;
 
+pub use endpoint::{Advertised, ClientTx, Endpoint, EndpointConfig, EndpointState, Event, Output, ServerTx, Stats};
 pub use error::ParseError;
+pub use flow::{Flow, Transport};
 pub use message::{Contact, HeaderName, Message, NameAddr, Refusal, RequestBuilder, ResponseBuilder, Via};
 pub use method::{METHOD_BYTES_MAX, Method, OtherMethod};
 pub use scan::{Params, Values, escape, unescape};
