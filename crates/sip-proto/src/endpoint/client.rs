@@ -109,6 +109,7 @@ impl Endpoint {
         self.state.settle(cancel_id);
         self.transmit(flow, bytes);
         self.step_invite(now, id, invite_client::Input::Cancelled, None);
+        self.state.settle(id);
     }
 
     pub(super) fn client_response(&mut self, now: Instant, id: u64, response: Message, flow: Flow) {

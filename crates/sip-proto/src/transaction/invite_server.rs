@@ -107,11 +107,6 @@ impl InviteServer {
         matches!(self.state, State::Arrived | State::Proceeding)
     }
 
-    /// Whether a 2xx was sent.
-    pub(crate) const fn is_accepted(&self) -> bool {
-        matches!(self.state, State::Accepted { .. })
-    }
-
     /// The next deadline.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadlines.next()
