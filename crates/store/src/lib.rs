@@ -4,14 +4,19 @@
 //! functions directly. Money moves only here: reservation, settlement and the state change that they pay for share a
 //! transaction. It does not decide business questions (`domain` does) and publishes no events.
 
+mod audit;
 mod dialect;
 mod error;
+mod filter;
+mod idempotency;
 mod migrate;
 mod password;
 mod pool;
 mod row;
 mod seal;
 mod secret;
+mod session;
+mod view;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,9 +24,12 @@ use std::sync::Arc;
 use base::time::{Clock, SystemClock};
 use base::{Id, Random, Secret, Timestamp};
 
+pub use audit::{AuditFilter, AuditRow, NewAudit};
 pub use dialect::Engine;
 pub use error::{Error, Result};
+pub use idempotency::Claim;
 pub use seal::MasterKey;
+pub use session::{NewSession, Rotation, SessionFacts};
 
 use password::Hashery;
 use pool::{Database, Tx};

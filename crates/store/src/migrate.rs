@@ -37,7 +37,7 @@ macro_rules! twins {
 }
 
 /// The whole history, oldest first.
-const MIGRATIONS: &[Migration] = &[same!("0001_core"), twins!("0001_core_guard")];
+const MIGRATIONS: &[Migration] = &[same!("0001_core"), twins!("0001_core_guard"), same!("0002_api")];
 
 /// Any number; PostgreSQL's advisory lock under which migrations run.
 const LOCK: i64 = 0x7461_6e64_656d;
