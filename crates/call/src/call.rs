@@ -15,7 +15,7 @@ use crate::input::{Input, LegEvent, Now};
 use crate::leg::{Asking, Leg, LegState};
 use crate::meter::{Due, Meter};
 use crate::output::{Ask, Diversion, LegCommand, Output};
-use crate::plan::{Plan, Step};
+use crate::plan::{Conditional, Plan, Step};
 
 /// The caller's leg.
 pub(crate) const CALLER: LegIndex = 0;
@@ -97,8 +97,10 @@ pub struct Call<D> {
 }
 
 impl<D: Clone> Call<D> {
-    /// A call with its first plan, whose account must be there: the record is opened before anything rings.
-    pub fn start(caller: Caller, plan: Plan<D>, account: Account, config: CallConfig) -> Self {
+    /// A call with its first plan. Its record, and that of a user who forwards it unconditionally (`plan.account`), are
+    /// opened before anything rings.
+    pub fn start(caller: Caller, mut plan: Plan<D>, account: Account, config: CallConfig) -> Self {
+        let forwarder = plan.account.take();
         let mut call = Self {
             config,
             session: caller.session,
@@ -107,7 +109,8 @@ impl<D: Clone> Call<D> {
             charges: Vec::new(),
             phase: Phase::Opening,
             outputs: VecDeque::new(),
-            steps: plan.steps.iter().cloned().collect(),
+            steps: plan.steps.drain(..).collect(),
+            diversion: plan.diversion.take(),
             plan,
             step_from: 1,
             ring_until: None,
@@ -115,13 +118,15 @@ impl<D: Clone> Call<D> {
             connected: None,
             reoffer: None,
             forwards: 0,
-            diversion: None,
             opens_pending: 0,
             delete_pending: false,
             media_used: false,
             ending: None,
         };
         call.open(account);
+        if let Some(account) = forwarder {
+            call.open(account);
+        }
         call
     }
 
@@ -207,7 +212,9 @@ impl<D: Clone> Call<D> {
             (Phase::Opening, None) => {
                 let parties = self.charges[index].account.parties.clone();
                 self.outputs.push_back(Output::Publish(parties, CallState::Initiated));
-                self.next_step(now, None);
+                if self.opens_pending == 0 {
+                    self.next_step(now, None);
+                }
             }
             (Phase::Routing | Phase::Trying | Phase::Connecting(_) | Phase::Talking(_) | Phase::Ended, _) => {}
         }
@@ -216,8 +223,7 @@ impl<D: Clone> Call<D> {
     /// Calls the next step's targets; without one, acts on why the last one failed.
     fn next_step(&mut self, now: Now, failed: Option<Rejection>) {
         let Some(step) = self.steps.pop_front() else {
-            let unreachable = || Rejection { cause: Cause::Unreachable, ..self.plan.otherwise.clone() };
-            let failed = failed.unwrap_or_else(unreachable);
+            let failed = failed.unwrap_or_else(|| self.plan.otherwise.clone());
             return self.give_up_plan(now, failed);
         };
         self.phase = Phase::Trying;
@@ -452,9 +458,10 @@ impl<D: Clone> Call<D> {
         }
         self.forwards += 1;
         self.phase = Phase::Routing;
-        let from = self.plan.diverted_from.clone().or_else(|| self.parties().map(|p| p.to.clone())).unwrap_or_default();
-        self.diversion = Some(Diversion { from, reason });
-        self.ask(Ask::Forward { to: forward.to, rule: forward.rule, reason, hops: self.forwards });
+        let called = self.plan.called.clone();
+        self.diversion = Some(Diversion { from: called.clone(), reason });
+        let Conditional { to, rule, by } = forward;
+        self.ask(Ask::Forward { to, rule, by, called, reason, hops: self.forwards });
     }
 
     fn on_planned(&mut self, now: Now, result: Result<Box<Plan<D>>, Rejection>) {
@@ -466,6 +473,7 @@ impl<D: Clone> Call<D> {
             Ok(mut plan) => {
                 self.steps = plan.steps.drain(..).collect();
                 let account = plan.account.take();
+                self.diversion = plan.diversion.take().or(self.diversion.take());
                 self.plan = *plan;
                 match account {
                     None => self.next_step(now, None),

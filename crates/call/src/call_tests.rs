@@ -10,7 +10,7 @@ use domain::rate::Rate;
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::{Conditional, Target};
+use crate::plan::Target;
 
 const NETWORK: LegNetwork =
     LegNetwork { profile: None, signalled_from: IpAddr::V4(Ipv4Addr::LOCALHOST), behind_nat: false };
@@ -69,7 +69,8 @@ fn plan(steps: Vec<Step<&'static str>>) -> Plan<&'static str> {
         on_unreachable: None,
         otherwise: Rejection::new(480, Cause::Unreachable),
         account: None,
-        diverted_from: None,
+        called: "+15550002".into(),
+        diversion: None,
     }
 }
 
@@ -287,7 +288,7 @@ fn t8_a_trunk_that_fails_is_followed_by_the_next_and_a_busy_callee_is_not() {
 #[test]
 fn r3_no_answer_forwards_after_its_time_and_the_caller_hears_no_break() {
     let mut with_forward = plan(vec![step(&["desk"], 20)]);
-    with_forward.on_no_answer = Some(Conditional { to: "+15559".parse().unwrap(), rule: Id::from_i64(4) });
+    with_forward.on_no_answer = Some(Conditional { to: "+15559".parse().unwrap(), rule: Id::from_i64(4), by: Id::from_i64(3) });
     let mut bench = Bench::start(with_forward, None, 0);
     bench.forward_to = Some(plan(vec![step(&["elsewhere"], 30)]));
     bench.leg(1, LegEvent::Provisional { status: 180, sdp: None });
@@ -310,7 +311,7 @@ fn r3_no_answer_forwards_after_its_time_and_the_caller_hears_no_break() {
 fn forwards_that_never_end_are_a_loop() {
     let looping = || {
         let mut p = plan(vec![]);
-        p.on_unreachable = Some(Conditional { to: "+15559".parse().unwrap(), rule: Id::from_i64(4) });
+        p.on_unreachable = Some(Conditional { to: "+15559".parse().unwrap(), rule: Id::from_i64(4), by: Id::from_i64(3) });
         p
     };
     let account = Account { parties: parties(CallDirection::Inbound), tariff: None };
@@ -365,7 +366,7 @@ proptest! {
         money in 0i64..3_000_000, happenings in proptest::collection::vec(happening(), 0..40),
     ) {
         let mut start = plan(vec![step(&["a", "b"], 20), step(&["c"], 20)]);
-        start.on_no_answer = Some(Conditional { to: "+15559".parse().unwrap(), rule: Id::from_i64(4) });
+        start.on_no_answer = Some(Conditional { to: "+15559".parse().unwrap(), rule: Id::from_i64(4), by: Id::from_i64(3) });
         let mut bench = Bench::start(start, Some(rate(600_000, 6, 6)), money);
         bench.forward_to = Some(plan(vec![step(&["d"], 20)]));
         let opened = !bench.finished;

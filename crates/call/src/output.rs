@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::id::kind::{Call as CallKind, MediaSession, Reservation, Rule};
+use base::id::kind::{Call as CallKind, MediaSession, Reservation, Rule, User};
 use base::{E164, Id, Timestamp};
 use domain::call_record::{CallEnd, CallParties, CallState};
 use domain::ports::{LegIndex, MediaAnswer, MediaOffer, MediaSignal, NewCall};
@@ -127,6 +127,10 @@ pub enum Ask {
         to: E164,
         /// By which rule.
         rule: Id<Rule>,
+        /// Whose rule, and so who pays.
+        by: Id<User>,
+        /// The number or name that forwards, as called.
+        called: String,
         /// Why.
         reason: &'static str,
         /// How many forwards this call has followed, this one included.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use base::E164;
 use base::Id;
-use base::id::kind::{Rule, Trunk};
+use base::id::kind::{Rule, Trunk, User};
 use domain::ports::LegNetwork;
 
 use crate::account::Account;
 use crate::cause::Rejection;
+use crate::output::Diversion;
 
 /// Somewhere that can be called. `D` is what the driver needs to reach it; the machine does not look inside.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,8 @@ pub struct Conditional {
     pub to: E164,
     /// By which rule.
     pub rule: Id<Rule>,
+    /// Whose rule, and so who pays.
+    pub by: Id<User>,
 }
 
 /// The whole plan for one destination. A forward asks for another plan.
@@ -54,6 +57,8 @@ pub struct Plan<D> {
     pub otherwise: Rejection,
     /// Who pays for what this plan reaches; `None` on a forward that costs nothing of its own.
     pub account: Option<Account>,
-    /// The number that was called, when a forward led here: goes out as Diversion.
-    pub diverted_from: Option<String>,
+    /// What this plan was made for, as called: a forward from it names this number (Diversion, RFC 5806).
+    pub called: String,
+    /// Set when an unconditional forward led here.
+    pub diversion: Option<Diversion>,
 }

@@ -1,0 +1,152 @@
+//! The proxy seen from its process: what listens, running calls, drain and stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::Id;
+use base::id::kind::{Call as CallKind, Tenant};
+use call::Cause;
+use domain::ports::{Calls, RunningCall, Unavailable};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::edge::Inlet;
+use crate::shard::{Command, ToShard};
+
+/// How often a drain looks whether calls are left.
+const DRAIN_POLL: Duration = Duration::from_millis(100);
+/// How long calls that were told to end may take for BYE, relay and settlement.
+const SETTLE_WAIT: Duration = Duration::from_secs(10);
+
+/// A running proxy.
+pub struct Handle {
+    context: Arc<Context>,
+    inlet: Inlet,
+    stop: CancellationToken,
+    writer: JoinHandle<()>,
+    addresses: Vec<(&'static str, SocketAddr)>,
+}
+
+/// Running calls for whoever asks; a cheap clone of the handle's inside.
+#[derive(Clone)]
+pub struct CallsPort {
+    inlet: Inlet,
+}
+
+impl Handle {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        inlet: Inlet,
+        stop: CancellationToken,
+        writer: JoinHandle<()>,
+        addresses: Vec<(&'static str, SocketAddr)>,
+    ) -> Self {
+        Self { context, inlet, stop, writer, addresses }
+    }
+
+    /// What listens where.
+    pub fn addresses(&self) -> &[(&'static str, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// The port through which others see and end calls.
+    pub fn calls(&self) -> Arc<CallsPort> {
+        Arc::new(CallsPort { inlet: self.inlet.clone() })
+    }
+
+    /// The relay has seen no packet of this session for too long: its call ends.
+    pub async fn media_timed_out(&self, session: Id<base::id::kind::MediaSession>) {
+        let call = Id::from_i64(session.as_i64());
+        let _ = self.calls().end_with(call, Cause::MediaTimeout).await;
+    }
+
+    /// Takes no new calls, waits up to `deadline` for running ones, then ends them with BYE, and waits until every record
+    /// is settled. Returns how many calls had to be ended.
+    pub async fn drain(&self, deadline: Duration) -> usize {
+        for shard in self.inlet.shards() {
+            let _ = shard.send(ToShard::Command(Command::Drain)).await;
+        }
+        let calls = self.calls();
+        let until = tokio::time::Instant::now() + deadline;
+        let mut left = calls.count().await;
+        while left > 0 && tokio::time::Instant::now() < until {
+            tokio::time::sleep(DRAIN_POLL).await;
+            left = calls.count().await;
+        }
+        for shard in self.inlet.shards() {
+            let _ = shard.send(ToShard::Command(Command::EndAll(Cause::Administrative))).await;
+        }
+        let settled = async {
+            while calls.count().await > 0 {
+                tokio::time::sleep(DRAIN_POLL).await;
+            }
+            self.context.questions.close();
+            self.context.questions.wait().await;
+        };
+        if tokio::time::timeout(SETTLE_WAIT, settled).await.is_err() {
+            tracing::error!("calls were not settled in time; they are left to the sweeper");
+        }
+        left
+    }
+
+    /// Closes every socket and writes what is left of the location table.
+    pub async fn stop(self) {
+        let (connections, unsent) = self.context.transports.figures();
+        tracing::debug!(connections, unsent, shed = self.inlet.dropped(), "SIP stops");
+        self.stop.cancel();
+        self.context.transports.tasks.close();
+        self.context.transports.tasks.wait().await;
+        let _ = self.writer.await;
+    }
+}
+
+impl CallsPort {
+    async fn count(&self) -> usize {
+        self.all().await.map_or(0, |calls| calls.len())
+    }
+
+    async fn all(&self) -> Result<Vec<RunningCall>, Unavailable> {
+        let mut all = Vec::new();
+        for shard in self.inlet.shards() {
+            let (reply, answer) = oneshot::channel();
+            shard.send(ToShard::Command(Command::List(reply))).await.map_err(|_| stopped())?;
+            all.extend(answer.await.map_err(|_| stopped())?);
+        }
+        all.sort_by_key(|c| c.parties.call);
+        Ok(all)
+    }
+
+    async fn end_with(&self, call: Id<CallKind>, cause: Cause) -> Result<bool, Unavailable> {
+        for shard in self.inlet.shards() {
+            let (done, answer) = oneshot::channel();
+            shard.send(ToShard::Command(Command::End { call, cause, done })).await.map_err(|_| stopped())?;
+            if answer.await.map_err(|_| stopped())? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn stopped() -> Unavailable {
+    Unavailable("the proxy has stopped".into())
+}
+
+#[async_trait]
+impl Calls for CallsPort {
+    async fn list(&self, tenant: Option<Id<Tenant>>, limit: usize) -> Result<Vec<RunningCall>, Unavailable> {
+        let mut calls = self.all().await?;
+        calls.retain(|c| tenant.is_none_or(|t| c.parties.tenant == t));
+        calls.truncate(limit);
+        Ok(calls)
+    }
+
+    async fn end(&self, call: Id<CallKind>, cause: &str) -> Result<bool, Unavailable> {
+        tracing::info!(%call, cause, "call ended from outside");
+        self.end_with(call, Cause::Administrative).await
+    }
+}
