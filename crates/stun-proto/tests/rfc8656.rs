@@ -527,7 +527,7 @@ fn inner_networks_are_closed_until_a_rule_opens_them() {
 #[test]
 fn two_clients_meet_on_the_server_but_reach_nothing_else_on_it() {
     let own: IpAddr = "8.0.0.5".parse().unwrap();
-    let peers = PeerPolicy::default().own([own], 50_000..=50_099);
+    let peers = PeerPolicy::default().endpoint(own, 50_000..=50_099);
     let mut bench = Bench::new(Config { peers, ..config() });
     assert_eq!(bench.allocate(&[]).code(), 200);
     assert_eq!(bench.permit(&["8.0.0.5:50001"]), 200);
@@ -560,7 +560,8 @@ fn rfc8656_12_a_channel_carries_both_ways_for_ten_minutes() {
 fn rfc8656_12_2_number_and_peer_are_bound_to_each_other() {
     let (mut bench, _) = Bench::allocated();
     assert_eq!(bench.bind(0x3fff, PEER), 400);
-    assert_eq!(bench.bind(0x5000, PEER), 400);
+    assert_eq!(bench.bind(0x8000, PEER), 400);
+    assert_eq!(bench.bind(0x7fff, "8.8.4.4:5002"), 200, "RFC 5766 clients bind up to here");
     assert_eq!(bench.bind(0x4000, PEER), 200);
     assert_eq!(bench.bind(0x4000, "8.8.4.4:5001"), 400, "the number is taken");
     assert_eq!(bench.bind(0x4001, PEER), 400, "the peer is taken");

@@ -2,12 +2,13 @@
 
 /// Bytes of the header: channel number and length.
 pub const HEADER_BYTES: usize = 4;
-/// The channels that a client may bind (§12); 0x5000 and up are reserved.
-pub const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
+/// The channels that a client may bind. RFC 8656 §12 ends them at 0x4fff, RFC 5766 §11 at 0x7fff; its clients are still
+/// the common ones (coturn's tools pick at random), and nothing else on our listeners begins with these bytes.
+pub const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7fff;
 
-/// Whether a datagram from a client is ChannelData, by its first byte (RFC 7983: 64-79).
+/// Whether a datagram from a client is ChannelData, by its first byte: 64-127, of which RFC 7983 keeps 64-79.
 pub fn is_channel_data(datagram: &[u8]) -> bool {
-    datagram.first().is_some_and(|first| (64..80).contains(first))
+    datagram.first().is_some_and(|first| (64..128).contains(first))
 }
 
 /// Channel and payload of one datagram; bytes behind the payload are padding. `None` when the payload is cut.

@@ -2,8 +2,8 @@
 //!
 //! A relay sends from inside the operator's network, so everything that is not plainly public is closed by default:
 //! loopback, private, shared (CGNAT), link-local with the metadata service of clouds, multicast, and the ranges that
-//! carry an IPv4 address inside IPv6. Rules open ranges; the server's own addresses stay closed except for their relay
-//! ports, over which two clients of the same server meet.
+//! carry an IPv4 address inside IPv6. Rules open ranges. Single addresses can be opened for some ports only: those of the
+//! server's own relays, over which two of its clients meet, and of the media relays of the same operator.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -73,8 +73,7 @@ impl fmt::Debug for Cidr {
 pub struct PeerPolicy {
     allowed: Vec<Cidr>,
     denied: Vec<Cidr>,
-    own: Vec<IpAddr>,
-    own_ports: Option<RangeInclusive<u16>>,
+    endpoints: Vec<(IpAddr, RangeInclusive<u16>)>,
 }
 
 impl PeerPolicy {
@@ -92,11 +91,11 @@ impl PeerPolicy {
         self
     }
 
-    /// On `own` addresses reaches `relay_ports` only, unless a rule allows the address.
+    /// Reaches `ports` of one address, public or not, and no other ports of it unless [`Self::allow`] covers the address.
+    /// An empty range closes the address.
     #[must_use]
-    pub fn own(mut self, own: impl IntoIterator<Item = IpAddr>, relay_ports: RangeInclusive<u16>) -> Self {
-        self.own.extend(own.into_iter().map(|ip| ip.to_canonical()));
-        self.own_ports = Some(relay_ports);
+    pub fn endpoint(mut self, ip: IpAddr, ports: RangeInclusive<u16>) -> Self {
+        self.endpoints.push((ip.to_canonical(), ports));
         self
     }
 
@@ -104,7 +103,7 @@ impl PeerPolicy {
     pub fn permits(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         let named = |ranges: &[Cidr]| ranges.iter().any(|range| range.contains(ip));
-        !named(&self.denied) && (named(&self.allowed) || self.own.contains(&ip) || is_public(ip))
+        !named(&self.denied) && (named(&self.allowed) || self.has_endpoint(ip) || is_public(ip))
     }
 
     /// Whether payload may go to this peer, whose address has a permission.
@@ -113,10 +112,14 @@ impl PeerPolicy {
         if peer.port() == 0 {
             return false;
         }
-        if !self.own.contains(&ip) || self.allowed.iter().any(|range| range.contains(ip)) {
+        if !self.has_endpoint(ip) || self.allowed.iter().any(|range| range.contains(ip)) {
             return true;
         }
-        self.own_ports.as_ref().is_some_and(|ports| ports.contains(&peer.port()))
+        self.endpoints.iter().any(|(known, ports)| *known == ip && ports.contains(&peer.port()))
+    }
+
+    fn has_endpoint(&self, ip: IpAddr) -> bool {
+        self.endpoints.iter().any(|(known, _)| *known == ip)
     }
 }
 
@@ -229,8 +232,10 @@ mod tests {
     }
 
     #[test]
-    fn own_addresses_are_reached_on_relay_ports_only() {
-        let own = PeerPolicy::default().own([ip("8.0.0.1")], 50_000..=50_100);
+    fn an_endpoint_is_reached_on_its_ports_only() {
+        let own = PeerPolicy::default().endpoint(ip("8.0.0.1"), 50_000..=50_100).endpoint(ip("10.0.0.1"), 7..=7);
+        assert!(own.permits(ip("10.0.0.1")) && own.reaches((ip("10.0.0.1"), 7).into()));
+        assert!(!own.permits(ip("10.0.0.2")) && !own.reaches((ip("10.0.0.1"), 8).into()));
         assert!(own.permits(ip("8.0.0.1")));
         assert!(own.reaches((ip("8.0.0.1"), 50_001).into()));
         assert!(!own.reaches((ip("8.0.0.1"), 5060).into()));
