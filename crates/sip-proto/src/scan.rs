@@ -214,6 +214,35 @@ pub fn escape(text: &str, also: &str) -> String {
     out
 }
 
+/// Whether a list has an empty value or an empty parameter, as `a;;b` or `,a`: the grammar has none of them.
+pub(crate) fn has_empty_part(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let (mut at, mut open) = (0, true);
+    while at < bytes.len() {
+        at = match bytes[at] {
+            b',' | b';' if open => return true,
+            b',' | b';' => {
+                open = true;
+                at + 1
+            }
+            b' ' | b'\t' => at + 1,
+            b'"' => {
+                open = false;
+                quoted_end(bytes, at).unwrap_or(bytes.len())
+            }
+            b'<' => {
+                open = false;
+                memchr::memchr(b'>', &bytes[at..]).map_or(bytes.len(), |n| at + n + 1)
+            }
+            _ => {
+                open = false;
+                at + 1
+            }
+        };
+    }
+    open
+}
+
 /// A decimal number without sign, or nothing when it is empty, not digits, or over the range.
 pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     let text = trim(text);
@@ -246,6 +275,16 @@ mod tests {
         assert_eq!(params, [("lr", None), ("a", Some(r#""x;y""#)), ("B", Some("2"))]);
         assert_eq!(Params::new(";LR").find("lr"), Some(None));
         assert_eq!(Params::new(";lrx").find("lr"), None);
+    }
+
+    #[test]
+    fn empty_parts_are_found_outside_quotes_and_brackets() {
+        for bad in ["", "a;;b", "a,", ";a", "a ; , b", "a,,b", "<x>; ;"] {
+            assert!(has_empty_part(bad), "{bad}");
+        }
+        for good in ["a;b,c", r#"";;,," <,,;;>;x=";;""#] {
+            assert!(!has_empty_part(good), "{good}");
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Endpoint {
         } else {
             ClientMachine::Other(Client::start(now, &self.timing, reliable))
         };
-        let entry = ClientEntry { machine, request: bytes.clone(), flow, key, silent: false };
+        let entry = ClientEntry { machine, request: bytes.clone(), flow, key, vias: draft.vias() + 1, silent: false };
         self.state.insert(tx.0, Entry::Client(Box::new(entry)));
         self.state.settle(tx.0);
         self.transmit(flow, bytes);
@@ -104,7 +104,7 @@ impl Endpoint {
         let key = self.state.key();
         let machine = ClientMachine::Other(Client::start(now, &self.timing, flow.transport.is_reliable()));
         let cancel_id = self.state.next_id();
-        let entry = ClientEntry { machine, request: bytes.clone(), flow, key, silent: true };
+        let entry = ClientEntry { machine, request: bytes.clone(), flow, key, vias: 1, silent: true };
         self.state.insert(cancel_id, Entry::Client(Box::new(entry)));
         self.state.settle(cancel_id);
         self.transmit(flow, bytes);
@@ -115,6 +115,10 @@ impl Endpoint {
     pub(super) fn client_response(&mut self, now: Instant, id: u64, response: Message, flow: Flow) {
         let Some(status) = response.status() else { return };
         let Some(entry) = self.state.client(id) else { return };
+        if response.header_values(HeaderName::Via).count() != entry.vias {
+            self.state.stats.malformed += 1;
+            return;
+        }
         match &entry.machine {
             ClientMachine::Invite(..) => {
                 self.step_invite(now, id, invite_client::Input::Response(status), Some((response, flow)));

@@ -66,6 +66,8 @@ pub(super) struct ClientEntry {
     pub(super) request: Bytes,
     pub(super) flow: Flow,
     pub(super) key: Box<[u8]>,
+    /// Via values of the request; a response with another number went astray (RFC 3261 §8.1.3.3).
+    pub(super) vias: usize,
     /// A CANCEL of the endpoint's own making, of which the user hears nothing.
     pub(super) silent: bool,
 }

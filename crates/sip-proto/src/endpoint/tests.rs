@@ -459,6 +459,19 @@ fn a_burst_of_deadlines_is_worked_off_in_portions() {
 }
 
 #[test]
+fn rfc3261_8_1_3_3_a_response_with_foreign_vias_is_dropped() {
+    let mut pair = Pair::new(Transport::Udp);
+    let flow = pair.flow;
+    pair.alice.request(pair.now, draft(Method::Options), flow);
+    let options = sent(&mut pair.alice).remove(0);
+    let astray = ResponseBuilder::to(&options, 200, "").header(HeaderName::Via, "SIP/2.0/UDP 255.255.255.255;branch=z9hG4bK1").build();
+    pair.alice.receive(pair.now, flow, astray);
+    assert!(pair.alice.poll_output().is_none());
+    pair.alice.receive(pair.now, flow, ResponseBuilder::to(&options, 200, "").build());
+    assert_eq!(statuses(&pair.settle().0), [200]);
+}
+
+#[test]
 fn branches_tags_and_call_ids_begin_with_the_prefix_of_the_shard() {
     let mut pair = Pair::new(Transport::Udp);
     let flow = pair.flow;

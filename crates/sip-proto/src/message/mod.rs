@@ -6,6 +6,7 @@
 
 mod address;
 mod build;
+mod exercise;
 mod name;
 mod parse;
 mod validate;
@@ -17,6 +18,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 pub use address::{Contact, NameAddr};
+#[doc(hidden)]
+pub use exercise::exercise;
 pub use build::{RequestBuilder, ResponseBuilder};
 pub use name::HeaderName;
 pub use validate::Refusal;

@@ -81,6 +81,12 @@ impl Scan {
         let first = next_line(bytes, at)?;
         at = first.next;
         loop {
+            if at == bytes.len() {
+                // Every line is whole, only the empty one is missing: it can still be refused by name.
+                self.fault = self.fault.or(Some("end of the head"));
+                self.body_start = at;
+                return Ok((first.start, first.end));
+            }
             let line = next_line(bytes, at)?;
             at = line.next;
             if line.start == line.end {

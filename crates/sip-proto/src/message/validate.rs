@@ -2,7 +2,7 @@
 
 use super::{HeaderName, Message, Start};
 use crate::method::Method;
-use crate::scan::number;
+use crate::scan::{has_empty_part, number};
 use crate::uri::{Scheme, Uri};
 
 /// Why a request is refused; a response with such a fault is dropped.
@@ -22,7 +22,7 @@ const fn bad(reason: &'static str) -> Refusal {
 impl Message {
     /// Checks version, scheme, framing and the mandatory headers.
     ///
-    /// 505 for another version, 416 for a Request-URI that is neither sip, sips nor tel, 400 for all else. What depends
+    /// 505 for another version, 501 for an unknown method that CSeq contradicts, 416 for a Request-URI that is neither sip, sips nor tel, 400 for all else. What depends
     /// on the role of the element (Max-Forwards 0, Require, body types) is not looked at. A request without
     /// Max-Forwards passes: RFC 2543 clients send none.
     pub fn validate(&self) -> Result<(), Refusal> {
@@ -30,14 +30,20 @@ impl Message {
         self.check_single()?;
         let (_, method) = self.cseq().ok_or(bad("Bad CSeq"))?;
         if self.is_request() && method != self.method() {
-            return Err(bad("CSeq Method Does Not Match"));
+            return Err(match self.method() {
+                Method::Other(_) => Refusal { status: 501, reason: "Not Implemented" },
+                _ => bad("CSeq Method Does Not Match"),
+            });
         }
         if self.call_id().is_empty() || self.call_id().contains([' ', '\t', ',']) {
             return Err(bad("Bad Call-ID"));
         }
         self.from().ok_or(bad("Bad From"))?;
         self.to().ok_or(bad("Bad To"))?;
-        self.vias().next().and_then(Result::ok).ok_or(bad("Bad Via"))?;
+        self.via().filter(|via| via.version() == "2.0").ok_or(bad("Bad Via"))?;
+        if self.header_lines(HeaderName::Via).any(has_empty_part) {
+            return Err(bad("Bad Via"));
+        }
         if let Some(value) = self.header(HeaderName::MaxForwards) {
             number::<u8>(value).ok_or(bad("Bad Max-Forwards"))?;
         }

@@ -13,6 +13,7 @@ use crate::uri::{host_end, host_ip};
 /// One value of Via.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Via {
+    version: Text,
     transport: Text,
     host: Text,
     /// The port of sent-by, when it is written.
@@ -33,7 +34,8 @@ impl Via {
         let bad = |at: usize| ParseError::malformed("Via", at);
         let mut slashes = memchr::memchr_iter(b'/', whole.as_bytes());
         let (first, second) = slashes.next().zip(slashes.next()).ok_or(bad(0))?;
-        if !trim(&whole[..first]).eq_ignore_ascii_case("SIP") || trim(&whole[first + 1..second]) != "2.0" {
+        let version = trim(&whole[first + 1..second]);
+        if !trim(&whole[..first]).eq_ignore_ascii_case("SIP") || !is_token(version) {
             return Err(bad(0));
         }
         let rest = whole[second + 1..].trim_start_matches([' ', '\t']);
@@ -54,7 +56,19 @@ impl Via {
         if !rest.is_empty() && !rest.starts_with(';') {
             return Err(bad(second));
         }
-        Ok(Self { transport: text.share(transport), host: text.share(host), port, params: text.share(rest), source })
+        Ok(Self {
+            version: text.share(version),
+            transport: text.share(transport),
+            host: text.share(host),
+            port,
+            params: text.share(rest),
+            source,
+        })
+    }
+
+    /// The protocol version; anything but `2.0` is only read so that it can be answered with 505.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// The transport as written: `UDP`, `TCP`, `TLS`, `WS`, `WSS` or another token.
@@ -121,7 +135,7 @@ fn host_ip_lenient(text: &str) -> Option<IpAddr> {
 impl fmt::Display for Via {
     /// As written, but with `received` and `rport` filled in from the source (RFC 3261 §18.2.1, RFC 3581 §4).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SIP/2.0/{} {}", self.transport, self.host)?;
+        write!(f, "SIP/{}/{} {}", self.version, self.transport, self.host)?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
@@ -158,7 +172,7 @@ mod tests {
         let v6 = Via::parse("SIP/2.0/UDP [2001:db8::9:1]:5070;branch=z9hG4bK;received=2001:db8::9:255").expect("valid");
         assert_eq!((v6.host(), v6.port, v6.unique_branch()), ("[2001:db8::9:1]", Some(5070), None));
         assert_eq!(v6.response_address(), "[2001:db8::9:255]:5070".parse().ok());
-        for bad in ["SIP/2.0/UDP", "SIP/3.0/UDP a", "SIP/2.0 a", "SIP/2.0/UDP a:b", "SIP/2.0/UDP a b", "SIP/2.0/U@P a", ""] {
+        for bad in ["SIP/2.0/UDP", "SIP/2 0/UDP a", "SIP/2.0 a", "SIP/2.0/UDP a:b", "SIP/2.0/UDP a b", "SIP/2.0/U@P a", ""] {
             assert!(Via::parse(bad).is_err(), "{bad}");
         }
     }
