@@ -1,1 +1,190 @@
-//! smpp-gateway
+//! Texts between the switch and its SMPP carriers.
+//!
+//! The gateway claims queued parts under a lease, submits them over the carriers' binds, and writes back what became of
+//! them; it takes what carriers deliver and acknowledges it only when the store has it. All that must survive is in
+//! the store: a process that dies between any two steps loses nothing, and what it had in flight is sent again.
+//!
+//! It does not choose carriers (the message's plan does), price anything or talk to users. Binds of customers to us
+//! (the accepting side) are not here yet.
+//!
+//! SMPP 3.4; the protocol itself is `smpp-proto`.
+
+mod bind;
+mod config;
+mod dispatch;
+mod error;
+mod inbound;
+mod lines;
+mod metrics;
+mod outbound;
+mod roster;
+mod settle;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base::id::kind::Carrier;
+use base::time::Clock;
+use base::{Id, IdGenerator, Random, Timestamp};
+use domain::ports::{Directory, Events, SmsQueue};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+pub use config::Config;
+pub use error::GatewayError;
+
+use lines::Lines;
+use metrics::Metrics;
+
+/// What the gateway needs from the world.
+#[derive(Clone)]
+pub struct Deps {
+    /// The queue of texts.
+    pub queue: Arc<dyn SmsQueue>,
+    /// Carriers and numbers.
+    pub directory: Arc<dyn Directory>,
+    /// Where inbound texts are announced.
+    pub events: Arc<dyn Events>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids of inbound messages; share it with whoever else makes ids of messages under the same node number.
+    pub ids: Arc<Mutex<IdGenerator>>,
+    /// Notified when a text was queued. Only a hint: the queue is looked at every `poll_interval_ms` anyway.
+    pub queued: Arc<Notify>,
+    /// For the spread of reconnections.
+    pub seed: u64,
+}
+
+/// What every task of the gateway shares.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) deps: Deps,
+    pub(crate) lines: Lines,
+    pub(crate) metrics: Metrics,
+    random: Mutex<Random>,
+}
+
+/// A running gateway. Dropping it without [`Self::stop`] stops it at once; leases then end by themselves.
+#[derive(Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    stopping: watch::Sender<bool>,
+    dispatch: JoinHandle<()>,
+    roster: JoinHandle<()>,
+    sweep: JoinHandle<()>,
+}
+
+/// A carrier as an administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindStatus {
+    /// The carrier.
+    pub carrier: Id<Carrier>,
+    /// Its name.
+    pub name: String,
+    /// Whether it is bound.
+    pub bound: bool,
+    /// Texts that it has: waiting for window and pace, for an answer, or for the store.
+    pub texts: usize,
+}
+
+/// Starts on the current tokio runtime.
+///
+/// # Errors
+/// [`GatewayError::Malformed`] when a setting cannot be.
+pub fn start(config: Config, deps: Deps) -> Result<Handle, GatewayError> {
+    config.check().map_err(GatewayError::Malformed)?;
+    let random = Mutex::new(Random::from_seed(deps.seed));
+    let shared = Arc::new(Shared { config, deps, lines: Lines::default(), metrics: Metrics::new(), random });
+    let (stopping, stopped) = watch::channel(false);
+    Ok(Handle {
+        dispatch: tokio::spawn(dispatch::run(Arc::clone(&shared), stopped.clone())),
+        roster: tokio::spawn(roster::run(Arc::clone(&shared), stopped.clone())),
+        sweep: tokio::spawn(sweep(Arc::clone(&shared), stopped)),
+        shared,
+        stopping,
+    })
+}
+
+impl Handle {
+    /// Every configured carrier, by id.
+    pub fn binds(&self) -> Vec<BindStatus> {
+        self.shared.lines.status()
+    }
+
+    /// Stops in good order: takes nothing more from the queue, gives back what was not sent, waits for open answers as
+    /// long as `unbind_timeout_ms`, unbinds, writes everything back.
+    pub async fn stop(mut self) {
+        self.stopping.send_replace(true);
+        // Twice the time of unbinding (responses, then unbind itself), and some for the store.
+        let patience =
+            Duration::from_millis(self.shared.config.unbind_timeout_ms.saturating_mul(2).saturating_add(5_000));
+        let all = async {
+            _ = (&mut self.dispatch).await;
+            _ = (&mut self.roster).await;
+            _ = (&mut self.sweep).await;
+        };
+        if tokio::time::timeout(patience, all).await.is_err() {
+            tracing::warn!("binds did not end in time; texts in flight will be sent again after their lease");
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.dispatch.abort();
+        self.roster.abort();
+        self.sweep.abort();
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("lines", &self.lines).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.deps.clock.now()
+    }
+
+    pub(crate) fn message_id(&self) -> Id<base::id::kind::Message> {
+        self.deps.ids.lock().unwrap_or_else(PoisonError::into_inner).next(self.now())
+    }
+
+    /// `wait` and up to a quarter more, so that binds broken together do not come back together.
+    pub(crate) fn spread(&self, wait: Duration) -> Duration {
+        let quarter = u64::try_from(wait.as_millis() / 4).unwrap_or(u64::MAX).max(1);
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        wait + Duration::from_millis(random.below(quarter))
+    }
+}
+
+/// Ends when the gateway, or one of its binds, is to stop; also when whoever could say so is gone.
+pub(crate) async fn stop_asked(stopped: &mut watch::Receiver<bool>) {
+    _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Whether [`stop_asked`] would end at once.
+pub(crate) fn is_stopped(stopped: &watch::Receiver<bool>) -> bool {
+    *stopped.borrow() || stopped.has_changed().is_err()
+}
+
+/// Sweeps the queue now and then, unless somebody else does.
+async fn sweep(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    let interval = Duration::from_millis(shared.config.sweep_interval_ms);
+    if interval.is_zero() {
+        return;
+    }
+    loop {
+        tokio::select! {
+            () = stop_asked(&mut stopped) => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+        match shared.deps.queue.sweep(shared.now()).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::debug!(rows, "swept the queue of texts"),
+            Err(error) => tracing::warn!(%error, "the queue of texts cannot be swept"),
+        }
+    }
+}

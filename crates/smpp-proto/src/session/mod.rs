@@ -196,6 +196,11 @@ impl Session {
         usize::from(self.config.queue_requests.max(1)).saturating_sub(self.queue.len())
     }
 
+    /// Gives back, as [`Event::Unsent`], every request that waits for window or pace; the session goes on.
+    pub fn withdraw(&mut self) {
+        self.give_back_queue();
+    }
+
     /// How many requests wait in the queue and how many for their response.
     pub fn load(&self) -> (usize, usize) {
         (self.queue.len(), self.window.users())

@@ -334,6 +334,22 @@ fn every_request_comes_back_when_the_connection_breaks_and_what_never_left_is_to
 }
 
 #[test]
+fn what_is_withdrawn_was_never_sent_and_the_session_goes_on() {
+    let now = Instant::now();
+    let mut session = bound(now, SessionConfig { window_requests: 1, ..SessionConfig::default() });
+    for key in 0..3 {
+        session.submit(now, key, &Body::SubmitSm(text(b"x"))).unwrap();
+    }
+    session.withdraw();
+    let (sent, events, closed) = drain(&mut session);
+    assert_eq!((sent.len(), closed), (1, None));
+    assert_eq!(events, [Event::Unsent { key: 1 }, Event::Unsent { key: 2 }]);
+    reply(now, &mut session, sequence_of(&sent[0]), CommandStatus::ESME_ROK, taken(b"1"));
+    session.submit(now, 3, &Body::SubmitSm(text(b"x"))).unwrap();
+    assert_eq!(drain(&mut session).0.len(), 1);
+}
+
+#[test]
 fn smpp34_4_2_unbind_waits_for_open_responses_and_gives_the_queue_back() {
     let now = Instant::now();
     let mut session = bound(now, SessionConfig { window_requests: 1, ..SessionConfig::default() });
