@@ -1,0 +1,179 @@
+//! Texts: sending (M1-M4), history (M7), details (M29).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use base::id::kind::Message;
+use base::limits::SMS_BODY_BYTES_MAX;
+use base::{E164, Id, Money};
+use domain::account::UserFacts;
+use domain::event::Fact;
+use domain::number::NumberStatus;
+use domain::ports::SmsError;
+use domain::rate::Service;
+use domain::sms::{Composed, Encoding, MessageStatus, NewMessage, compose};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::extract::{Body, OnPath, Params};
+use crate::idempotent::{self, Attempt, Done, Key};
+use crate::page::{self, Page};
+use crate::problem::{Code, FieldError, Problem};
+use crate::value::{Amount, Time, time_parameter};
+
+/// A text to send.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SendText {
+    /// Sender: one of your active numbers that can send texts, E.164.
+    #[schema(example = "+15550100")]
+    from: String,
+    /// Recipient, E.164.
+    #[schema(example = "+15550199")]
+    to: String,
+    /// What to send, at most ten segments.
+    #[schema(example = "Hello", min_length = 1)]
+    text: String,
+}
+
+/// A text that was taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TextAccepted {
+    /// The message.
+    #[schema(value_type = String)]
+    id: Id<Message>,
+    /// How many segments it takes.
+    segments: usize,
+    /// `gsm7` or `ucs2`.
+    #[schema(value_type = String)]
+    encoding: Encoding,
+    /// Price of all segments, held until the carrier accepts them.
+    price: Amount,
+    /// `queued`, unless this answers a repeated request.
+    #[schema(value_type = String)]
+    status: MessageStatus,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(send))
+}
+
+/// Send a text
+///
+/// Price and segments are in the answer; the price is held now, charged when the carrier accepts the text and freed when it
+/// does not.
+#[utoipa::path(post, path = "/sms/send", tag = "texts",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Sending twice with the same key sends once; kept 24 h")),
+    request_body = SendText, responses((status = 202, body = TextAccepted)))]
+async fn send(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    key: Key,
+    Body(request): Body<SendText>,
+) -> Result<Response, Problem> {
+    let (from, to) = parties(&request)?;
+    let sent = idempotent::run(&app, &caller, key, &request, |id, attempt| {
+        accept(&app, &caller, Accepting { id, attempt, from, to, body: &request.text })
+    })
+    .await;
+    let outcome = sent.as_ref().map_or_else(|p| p.code().as_str(), |_| "accepted".to_owned());
+    app.figures.texts.with([&outcome]).increment();
+    sent
+}
+
+/// Checks what can be checked without asking anybody, all fields at once.
+fn parties(request: &SendText) -> Result<(E164, E164), Problem> {
+    let mut errors = vec![];
+    let mut refuse = |field: &str, detail: String| errors.push(FieldError { field: field.to_owned(), detail });
+    let number = |text: &str| text.parse::<E164>();
+    let (from, to) = (number(&request.from), number(&request.to));
+    for (field, read) in [("/from", &from), ("/to", &to)] {
+        if let Err(error) = read {
+            refuse(field, error.to_string());
+        }
+    }
+    if request.text.is_empty() {
+        refuse("/text", "empty".to_owned());
+    } else if request.text.len() > SMS_BODY_BYTES_MAX {
+        refuse("/text", format!("at most {SMS_BODY_BYTES_MAX} octets"));
+    }
+    match (from, to) {
+        (Ok(from), Ok(to)) if errors.is_empty() => Ok((from, to)),
+        _ => Err(Problem::new(Code::InvalidBody, "the text cannot be sent as it is").with_errors(errors)),
+    }
+}
+
+struct Accepting<'a> {
+    id: Id<Message>,
+    attempt: Attempt,
+    from: E164,
+    to: E164,
+    body: &'a str,
+}
+
+async fn accept(app: &App, caller: &Caller, wanted: Accepting<'_>) -> Result<Done<TextAccepted>, Problem> {
+    if wanted.attempt == Attempt::Again
+        && let Some(there) = found(app, caller, wanted.id).await?
+    {
+        return Ok(Done { status: StatusCode::ACCEPTED, body: there });
+    }
+    let sender = sender(app, caller, &wanted.from).await?;
+    let composed = compose(wanted.body)
+        .map_err(|e| Problem::field(Code::TextNotSendable, "/text", e.to_string()))?;
+    let price = price(app, caller, &wanted.to, &composed).await?;
+    let carriers = app.deps.directory.carriers_for(caller.tenant, &wanted.to).await?;
+    if carriers.is_empty() {
+        return Err(Problem::field(Code::NoRoute, "/to", "no carrier reaches this number"));
+    }
+    let now = app.now();
+    let (segments, encoding) = (composed.segments.len(), composed.encoding);
+    let message = NewMessage {
+        id: wanted.id,
+        tenant: caller.tenant,
+        user: caller.user,
+        wallet: sender.wallet,
+        from: wanted.from,
+        to: wanted.to,
+        body: wanted.body.to_owned(),
+        encoding,
+        segments: composed.segments,
+        price,
+        carriers,
+        created_at: now,
+        due_at: now,
+        valid_until: now.after(Duration::from_secs(u64::from(app.config.sms_validity_s))),
+    };
+    let id = app.deps.texts.accept(message).await.map_err(|error| match error {
+        SmsError::NoCredit => Problem::new(Code::InsufficientCredit, "the wallet has less than the price"),
+        SmsError::Unavailable(error) => error.into(),
+    })?;
+    app.deps.events.publish(Some(caller.tenant), Fact::SmsQueued { message: id });
+    let body = TextAccepted { id, segments, encoding, price: price.into(), status: MessageStatus::Queued };
+    Ok(Done { status: StatusCode::ACCEPTED, body })
+}
+
+/// The caller as the owner of `from`, if that number may send texts.
+async fn sender(app: &App, caller: &Caller, from: &E164) -> Result<Arc<UserFacts>, Problem> {
+    let number = app.deps.directory.number(from).await?;
+    let owned = number.filter(|n| n.tenant == caller.tenant && n.status == NumberStatus::Active);
+    let owner = owned.and_then(|n| n.owner.clone()).filter(|o| o.id == caller.user);
+    let owner = owner.ok_or_else(|| Problem::field(Code::SenderNotOwned, "/from", "not one of your active numbers"))?;
+    if !app.store().number_takes_texts(from).await? {
+        return Err(Problem::field(Code::SenderWithoutSms, "/from", "this number cannot send texts"));
+    }
+    Ok(owner)
+}
+
+async fn price(app: &App, caller: &Caller, to: &E164, composed: &Composed) -> Result<Money, Problem> {
+    let none = || Problem::field(Code::NoRate, "/to", "there is no price for this destination");
+    let rate = app.deps.directory.rate(caller.tenant, Service::SmsOut, to).await?.ok_or_else(none)?;
+    rate.price_of_segments(composed.segments.len()).ok_or_else(none)
+}
