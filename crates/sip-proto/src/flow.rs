@@ -47,7 +47,9 @@ impl Transport {
 
     /// The transport named by a URI parameter or a Via, in any case.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss].into_iter().find(|t| t.via_name().eq_ignore_ascii_case(text))
+        [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss]
+            .into_iter()
+            .find(|t| t.via_name().eq_ignore_ascii_case(text))
     }
 
     /// The port when none is written (RFC 3261 §19.1.2, RFC 7118 §5).

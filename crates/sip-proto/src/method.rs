@@ -93,9 +93,8 @@ impl Method {
             Self::Refer => "REFER",
             Self::Message => "MESSAGE",
             Self::Update => "UPDATE",
-            Self::Other(other) => {
-                std::str::from_utf8(other.bytes.get(..usize::from(other.length)).unwrap_or_default()).unwrap_or_default()
-            }
+            Self::Other(other) => std::str::from_utf8(other.bytes.get(..usize::from(other.length)).unwrap_or_default())
+                .unwrap_or_default(),
         }
     }
 

@@ -27,7 +27,12 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { expires_min_s: 60, expires_default_s: 3600, expires_max_s: 7200, contacts_max: base::limits::SIP_BINDINGS_PER_USER_MAX }
+        Self {
+            expires_min_s: 60,
+            expires_default_s: 3600,
+            expires_max_s: 7200,
+            contacts_max: base::limits::SIP_BINDINGS_PER_USER_MAX,
+        }
     }
 }
 
@@ -143,7 +148,9 @@ impl RegisterRefusal {
     /// The response to `request`.
     pub fn response(&self, request: &Message) -> ResponseBuilder {
         match self {
-            Self::TooBrief { expires_min_s } => ResponseBuilder::to(request, 423, "").header(HeaderName::MinExpires, expires_min_s),
+            Self::TooBrief { expires_min_s } => {
+                ResponseBuilder::to(request, 423, "").header(HeaderName::MinExpires, expires_min_s)
+            }
             Self::BadContact => ResponseBuilder::to(request, 400, "Bad Contact"),
             Self::BadWildcard => ResponseBuilder::to(request, 400, "Bad Wildcard Contact"),
             Self::OutOfOrder => ResponseBuilder::to(request, 500, "Out Of Order"),
@@ -168,7 +175,13 @@ impl Registration {
 /// Applies a REGISTER that came over `flow` at `now` to the bindings of its address-of-record.
 ///
 /// A REGISTER with the Call-ID and CSeq of one that is in force counts as its retransmission and gets the same result.
-pub fn register(request: &Message, flow: &Flow, existing: &[Binding], policy: &Policy, now: Timestamp) -> Result<Registration, RegisterRefusal> {
+pub fn register(
+    request: &Message,
+    flow: &Flow,
+    existing: &[Binding],
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Registration, RegisterRefusal> {
     let mut changes = Vec::new();
     let mut bindings = Vec::with_capacity(existing.len() + 1);
     for binding in existing {
@@ -196,7 +209,9 @@ pub fn register(request: &Message, flow: &Flow, existing: &[Binding], policy: &P
             writer.apply(address, &mut bindings, &mut changes)?;
         }
     }
-    if bindings.len() > policy.contacts_max.max(existing.len()) || (bindings.len() > policy.contacts_max && grew(&changes)) {
+    if bindings.len() > policy.contacts_max.max(existing.len())
+        || (bindings.len() > policy.contacts_max && grew(&changes))
+    {
         return Err(RegisterRefusal::TooMany { contacts_max: policy.contacts_max });
     }
     Ok(Registration { bindings, changes, now })
@@ -215,7 +230,12 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn apply(&self, address: &NameAddr, bindings: &mut Vec<Binding>, changes: &mut Vec<Change>) -> Result<(), RegisterRefusal> {
+    fn apply(
+        &self,
+        address: &NameAddr,
+        bindings: &mut Vec<Binding>,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), RegisterRefusal> {
         if !address.uri.is_sip() {
             return Err(RegisterRefusal::BadContact);
         }

@@ -131,7 +131,14 @@ mod tests {
     #[test]
     fn rfc3261_18_3_messages_come_out_whole_however_the_stream_is_cut() {
         let all = format!("\r\n{ONE}{TWO}\r\n\r\n{ONE}\r\n");
-        let expected = [Frame::Pong, Frame::Message(ONE.into()), Frame::Message(TWO.into()), Frame::Ping, Frame::Message(ONE.into()), Frame::Pong];
+        let expected = [
+            Frame::Pong,
+            Frame::Message(ONE.into()),
+            Frame::Message(TWO.into()),
+            Frame::Ping,
+            Frame::Message(ONE.into()),
+            Frame::Pong,
+        ];
         for size in [1, 2, 3, 7, 50, 1000] {
             let mut framer = StreamFramer::default();
             let mut seen = vec![];
@@ -140,7 +147,9 @@ mod tests {
                 seen.extend(frames(&mut framer));
             }
             // Cut into single bytes, a ping cannot be told from two pongs.
-            let told = |frames: &[Frame]| frames.iter().filter(|f| matches!(f, Frame::Message(_))).cloned().collect::<Vec<_>>();
+            let told = |frames: &[Frame]| {
+                frames.iter().filter(|f| matches!(f, Frame::Message(_))).cloned().collect::<Vec<_>>()
+            };
             assert_eq!(told(&seen), told(&expected), "chunks of {size}");
             if size == 1000 {
                 assert_eq!(seen, expected);
@@ -160,7 +169,12 @@ mod tests {
 
     #[test]
     fn a_stream_that_cannot_be_framed_is_an_error() {
-        for bad in ["OPTIONS sip:a SIP/2.0\r\nVia: x\r\n\r\n", "A\r\nl: -1\r\n\r\n", "A\r\nl: 1\r\nContent-Length: 2\r\n\r\nx", "A\r\nl: 70000\r\n\r\n"] {
+        for bad in [
+            "OPTIONS sip:a SIP/2.0\r\nVia: x\r\n\r\n",
+            "A\r\nl: -1\r\n\r\n",
+            "A\r\nl: 1\r\nContent-Length: 2\r\n\r\nx",
+            "A\r\nl: 70000\r\n\r\n",
+        ] {
             let mut framer = StreamFramer::default();
             framer.push(bad.as_bytes());
             assert!(framer.next_frame().is_err(), "{bad}");

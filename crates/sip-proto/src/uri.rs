@@ -375,7 +375,8 @@ fn same_sip(a: &Uri, b: &Uri) -> bool {
         (None, None) => a.host().eq_ignore_ascii_case(b.host()),
         (Some(_), None) | (None, Some(_)) => false,
     };
-    let decisive = |name: &str| ["transport", "user", "ttl", "method", "maddr"].iter().any(|d| d.eq_ignore_ascii_case(name));
+    let decisive =
+        |name: &str| ["transport", "user", "ttl", "method", "maddr"].iter().any(|d| d.eq_ignore_ascii_case(name));
     same_host
         && a.port() == b.port()
         && unescaped(a.user()) == unescaped(b.user())

@@ -73,7 +73,12 @@ fn host() -> impl Strategy<Value = String> {
 }
 
 fn method() -> impl Strategy<Value = Method> {
-    prop_oneof![Just(Method::Invite), Just(Method::Options), Just(Method::Register), token().prop_map(|t| Method::parse(&t).unwrap())]
+    prop_oneof![
+        Just(Method::Invite),
+        Just(Method::Options),
+        Just(Method::Register),
+        token().prop_map(|t| Method::parse(&t).unwrap())
+    ]
 }
 
 proptest! {

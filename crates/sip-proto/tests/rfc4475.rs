@@ -10,7 +10,9 @@ use std::time::Instant;
 use base::{Random, Timestamp};
 use bytes::Bytes;
 use sip_proto::registrar::{Policy, RegisterRefusal, register};
-use sip_proto::{Endpoint, EndpointConfig, Event, Flow, HeaderName, Message, Method, Output, Scheme, StreamFramer, Transport};
+use sip_proto::{
+    Endpoint, EndpointConfig, Event, Flow, HeaderName, Message, Method, Output, Scheme, StreamFramer, Transport,
+};
 
 fn bytes(name: &str) -> Bytes {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rfc4475").join(format!("{name}.dat"));
@@ -30,7 +32,12 @@ fn valid(name: &str) -> Message {
 
 fn flow() -> Flow {
     let address = |text: &str| text.parse::<SocketAddr>().unwrap();
-    Flow { transport: Transport::Udp, local: address("192.0.2.200:5060"), peer: address("192.0.2.201:5060"), connection: 0 }
+    Flow {
+        transport: Transport::Udp,
+        local: address("192.0.2.200:5060"),
+        peer: address("192.0.2.201:5060"),
+        connection: 0,
+    }
 }
 
 /// What an endpoint does with it: the status that it sends, and whether its user hears of it.
@@ -63,8 +70,29 @@ fn all_messages_of_the_archive_are_here_and_none_breaks_the_endpoint() {
 #[test]
 fn valid_requests_reach_the_user() {
     for name in [
-        "wsinv", "intmeth", "esc01", "escnull", "esc02", "lwsdisp", "longreq", "dblreq", "semiuri", "transports", "mpart01",
-        "badbranch", "unksm2", "bext01", "invut", "regaut01", "zeromf", "cparam01", "cparam02", "regescrt", "sdp01", "inv2543", "baddate",
+        "wsinv",
+        "intmeth",
+        "esc01",
+        "escnull",
+        "esc02",
+        "lwsdisp",
+        "longreq",
+        "dblreq",
+        "semiuri",
+        "transports",
+        "mpart01",
+        "badbranch",
+        "unksm2",
+        "bext01",
+        "invut",
+        "regaut01",
+        "zeromf",
+        "cparam01",
+        "cparam02",
+        "regescrt",
+        "sdp01",
+        "inv2543",
+        "baddate",
     ] {
         valid(name);
         assert_eq!(received(name), (None, true), "{name}");
@@ -74,9 +102,27 @@ fn valid_requests_reach_the_user() {
 #[test]
 fn invalid_requests_are_refused_with_the_right_status() {
     for (name, status) in [
-        ("badinv01", 400), ("clerr", 400), ("ncl", 400), ("scalar02", 400), ("quotbal", 400), ("ltgtruri", 400), ("lwsruri", 400),
-        ("lwsstart", 400), ("trws", 400), ("escruri", 400), ("regbadct", 400), ("badaspec", 400), ("baddn", 400), ("badvers", 505),
-        ("mismatch01", 400), ("mismatch02", 501), ("insuf", 400), ("unkscm", 416), ("novelsc", 416), ("multi01", 400), ("mcl01", 400),
+        ("badinv01", 400),
+        ("clerr", 400),
+        ("ncl", 400),
+        ("scalar02", 400),
+        ("quotbal", 400),
+        ("ltgtruri", 400),
+        ("lwsruri", 400),
+        ("lwsstart", 400),
+        ("trws", 400),
+        ("escruri", 400),
+        ("regbadct", 400),
+        ("badaspec", 400),
+        ("baddn", 400),
+        ("badvers", 505),
+        ("mismatch01", 400),
+        ("mismatch02", 501),
+        ("insuf", 400),
+        ("unkscm", 416),
+        ("novelsc", 416),
+        ("multi01", 400),
+        ("mcl01", 400),
     ] {
         assert_eq!(message(name).validate().map_err(|r| r.status), Err(status), "{name}");
         assert_eq!(received(name), (Some(status), false), "{name}");
@@ -96,7 +142,10 @@ fn responses_that_are_malformed_are_dropped() {
 fn section_3_1_1_1_a_short_tortuous_invite() {
     let invite = valid("wsinv");
     let uri = invite.request_uri().unwrap();
-    assert_eq!((uri.user(), uri.host(), uri.param("unknownparam")), (Some("vivekg"), "chair-dnrc.example.com", Some(None)));
+    assert_eq!(
+        (uri.user(), uri.host(), uri.param("unknownparam")),
+        (Some("vivekg"), "chair-dnrc.example.com", Some(None))
+    );
     assert_eq!(invite.to().unwrap().tag(), Some("1918181833n"));
     let from = invite.from().unwrap();
     assert_eq!((from.display_name().as_ref(), from.tag()), (r#"J Rosenberg \""#, Some("98asjd8")));
@@ -104,18 +153,30 @@ fn section_3_1_1_1_a_short_tortuous_invite() {
     assert_eq!(invite.call_id(), "wsinv.ndaksdj@192.0.2.1");
     let vias: Vec<_> = invite.vias().map(Result::unwrap).collect();
     let shown: Vec<_> = vias.iter().map(|v| (v.transport(), v.host(), v.branch())).collect();
-    assert_eq!(shown, [
-        ("UDP", "192.0.2.2", Some("390skdjuw")),
-        ("TCP", "spindle.example.com", Some("z9hG4bK9ikj8")),
-        ("UDP", "192.168.255.111", Some("z9hG4bK30239")),
-    ]);
+    assert_eq!(
+        shown,
+        [
+            ("UDP", "192.0.2.2", Some("390skdjuw")),
+            ("TCP", "spindle.example.com", Some("z9hG4bK9ikj8")),
+            ("UDP", "192.168.255.111", Some("z9hG4bK30239")),
+        ]
+    );
     assert_eq!(invite.header(HeaderName::Subject), Some(""));
-    assert_eq!(invite.header_by_name("newfangledheader").map(|v| v.split_whitespace().collect::<Vec<_>>().join(" ")).as_deref(), Some("newfangled value continued newfangled value"));
+    assert_eq!(
+        invite
+            .header_by_name("newfangledheader")
+            .map(|v| v.split_whitespace().collect::<Vec<_>>().join(" "))
+            .as_deref(),
+        Some("newfangled value continued newfangled value")
+    );
     assert_eq!(invite.header_by_name("UnknownHeaderWithUnusualValue"), Some(";;,,;;,;"));
     let route = invite.routes().next().unwrap().unwrap();
     assert!(route.uri.is_loose_router() && route.uri.param("unknown-no-value") == Some(None));
     let contact = invite.contact().unwrap();
-    assert_eq!((contact.display_name().as_ref(), contact.q_thousandths(), contact.param("newparam")), (r#"Quoted string """#, Some(330), Some(Some("newvalue"))));
+    assert_eq!(
+        (contact.display_name().as_ref(), contact.q_thousandths(), contact.param("newparam")),
+        (r#"Quoted string """#, Some(330), Some(Some("newvalue")))
+    );
     assert_eq!((invite.content_type().as_deref(), invite.body().len()), (Some("application/sdp"), 150));
 }
 
@@ -144,7 +205,8 @@ fn section_3_1_1_3_and_4_escapes_are_undone_where_they_may_stand() {
     assert_eq!(invite.from().unwrap().uri.user_unescaped().as_deref(), Some("I have spaces"));
     assert_eq!(invite.contact().unwrap().uri.user_unescaped().as_deref(), Some("caller"));
     let register_null = valid("escnull");
-    let contacts = register(&register_null, &flow(), &[], &Policy::default(), Timestamp::from_millis(0)).unwrap().bindings;
+    let contacts =
+        register(&register_null, &flow(), &[], &Policy::default(), Timestamp::from_millis(0)).unwrap().bindings;
     assert_eq!(contacts.len(), 2, "an escaped NUL ends nothing: the two contacts differ");
     assert_eq!(contacts[1].contact.user_unescaped().as_deref(), Some("\0\0"));
 }
@@ -163,7 +225,11 @@ fn section_3_1_1_6_to_9_messages_are_read_to_their_end() {
     let long = valid("longreq");
     assert_eq!((long.vias().filter(Result::is_ok).count(), long.body().len()), (34, 150));
     let first = valid("dblreq");
-    assert_eq!((first.method(), first.body().len()), (Method::Register, 0), "the octets behind Content-Length are ignored in a datagram");
+    assert_eq!(
+        (first.method(), first.body().len()),
+        (Method::Register, 0),
+        "the octets behind Content-Length are ignored in a datagram"
+    );
     let semi = valid("semiuri").request_uri().unwrap();
     assert_eq!((semi.user_unescaped().as_deref(), semi.params()), (Some("user;par=u@example.net"), ""));
 }
@@ -215,8 +281,14 @@ fn section_3_2_1_a_cookie_without_identifier_counts_as_rfc_2543() {
 #[test]
 fn section_3_3_roles_find_what_they_need_to_refuse() {
     let bext = valid("bext01");
-    assert_eq!(bext.unsupported_options(HeaderName::Require, &["path"]), ["nothingSupportsThis", "nothingSupportsThisEither"]);
-    assert_eq!(bext.unsupported_options(HeaderName::ProxyRequire, &[]), ["noProxiesSupportThis", "norDoAnyProxiesSupportThis"]);
+    assert_eq!(
+        bext.unsupported_options(HeaderName::Require, &["path"]),
+        ["nothingSupportsThis", "nothingSupportsThisEither"]
+    );
+    assert_eq!(
+        bext.unsupported_options(HeaderName::ProxyRequire, &[]),
+        ["noProxiesSupportThis", "norDoAnyProxiesSupportThis"]
+    );
     assert_eq!(valid("invut").content_type().as_deref(), Some("application/unknownformat"));
     assert_eq!(valid("zeromf").max_forwards(), Some(0));
     assert_eq!(valid("sdp01").header(HeaderName::Accept), Some("text/nobodyKnowsThis"));
@@ -249,6 +321,12 @@ fn section_3_3_12_to_14_parameters_of_contact_and_of_its_uri_stay_apart() {
 #[test]
 fn section_3_4_1_an_invite_of_rfc_2543_is_answered() {
     let invite = valid("inv2543");
-    assert_eq!((invite.from().unwrap().tag(), invite.via().unwrap().branch(), invite.max_forwards()), (None, None, None));
-    assert_eq!(invite.body().len(), bytes("inv2543").len() - invite.bytes().windows(4).position(|w| w == b"\r\n\r\n").unwrap() - 4);
+    assert_eq!(
+        (invite.from().unwrap().tag(), invite.via().unwrap().branch(), invite.max_forwards()),
+        (None, None, None)
+    );
+    assert_eq!(
+        invite.body().len(),
+        bytes("inv2543").len() - invite.bytes().windows(4).position(|w| w == b"\r\n\r\n").unwrap() - 4
+    );
 }

@@ -55,7 +55,16 @@ impl ClientAuth {
         self.nonce_count += 1;
         let method = request.method();
         let uri = request.uri().to_owned();
-        let credentials = answer(challenge, &self.user, self.password.expose(), method.as_str(), &uri, body, self.nonce_count, random);
+        let credentials = answer(
+            challenge,
+            &self.user,
+            self.password.expose(),
+            method.as_str(),
+            &uri,
+            body,
+            self.nonce_count,
+            random,
+        );
         let name = if self.proxy { HeaderName::ProxyAuthorization } else { HeaderName::Authorization };
         request.set(name, credentials)
     }
@@ -63,7 +72,16 @@ impl ClientAuth {
 
 /// The credentials that answer a challenge.
 #[allow(clippy::too_many_arguments)]
-fn answer(challenge: &Challenge, user: &str, password: &str, method: &str, uri: &str, body: &[u8], nonce_count: u32, random: &mut Random) -> Credentials {
+fn answer(
+    challenge: &Challenge,
+    user: &str,
+    password: &str,
+    method: &str,
+    uri: &str,
+    body: &[u8],
+    nonce_count: u32,
+    random: &mut Random,
+) -> Credentials {
     let algorithm: Algorithm = challenge.algorithm;
     let qop = if challenge.qops.contains(&Qop::Auth) { Some(Qop::Auth) } else { challenge.qops.first().copied() };
     let mut credentials = Credentials {

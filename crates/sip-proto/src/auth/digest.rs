@@ -35,7 +35,10 @@ impl Algorithm {
             Some((name, suffix)) if suffix.eq_ignore_ascii_case("-sess") => (name, true),
             Some(_) | None => (text, false),
         };
-        [Self::Md5, Self::Sha256, Self::Sha512_256].into_iter().find(|a| a.as_str().eq_ignore_ascii_case(name)).map(|a| (a, session))
+        [Self::Md5, Self::Sha256, Self::Sha512_256]
+            .into_iter()
+            .find(|a| a.as_str().eq_ignore_ascii_case(name))
+            .map(|a| (a, session))
     }
 
     /// The hash of `parts` joined by colons, in hexadecimal.
@@ -115,20 +118,36 @@ impl Challenge {
     pub fn parse(value: &str) -> Option<Self> {
         let params = digest_params(value)?;
         let text = |name: &str| params.clone().find(name).flatten().map(|v| unquote(v).into_owned());
-        let (algorithm, session) = text("algorithm").map_or(Some((Algorithm::Md5, false)), |name| Algorithm::parse(&name))?;
+        let (algorithm, session) =
+            text("algorithm").map_or(Some((Algorithm::Md5, false)), |name| Algorithm::parse(&name))?;
         let offered = text("qop");
-        let qops: Vec<Qop> = offered.iter().flat_map(|list| list.split(',')).filter_map(|q| Qop::parse(q.trim())).collect();
+        let qops: Vec<Qop> =
+            offered.iter().flat_map(|list| list.split(',')).filter_map(|q| Qop::parse(q.trim())).collect();
         if offered.is_some() && qops.is_empty() {
             return None;
         }
         let stale = text("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true"));
-        Some(Self { realm: text("realm")?, nonce: text("nonce")?, algorithm, session, qops, opaque: text("opaque"), stale })
+        Some(Self {
+            realm: text("realm")?,
+            nonce: text("nonce")?,
+            algorithm,
+            session,
+            qops,
+            opaque: text("opaque"),
+            stale,
+        })
     }
 }
 
 impl fmt::Display for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Digest realm={}, nonce={}, algorithm={}", quote(&self.realm), quote(&self.nonce), self.algorithm.as_str())?;
+        write!(
+            f,
+            "Digest realm={}, nonce={}, algorithm={}",
+            quote(&self.realm),
+            quote(&self.nonce),
+            self.algorithm.as_str()
+        )?;
         f.write_str(if self.session { "-sess" } else { "" })?;
         if !self.qops.is_empty() {
             let names: Vec<&str> = self.qops.iter().map(|q| q.as_str()).collect();
@@ -180,7 +199,8 @@ impl Credentials {
     pub fn parse(value: &str) -> Option<Self> {
         let params = digest_params(value)?;
         let text = |name: &str| params.clone().find(name).flatten().map(|v| unquote(v).into_owned());
-        let (algorithm, session) = text("algorithm").map_or(Some((Algorithm::Md5, false)), |name| Algorithm::parse(&name))?;
+        let (algorithm, session) =
+            text("algorithm").map_or(Some((Algorithm::Md5, false)), |name| Algorithm::parse(&name))?;
         let protection = match text("qop") {
             Some(qop) => {
                 let count = text("nc")?;

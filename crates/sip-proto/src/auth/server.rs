@@ -58,7 +58,14 @@ impl Authenticator {
     }
 
     /// One challenge per algorithm, in this order, which is the server's preference (RFC 8760 §2.3): a header value each.
-    pub fn challenges(&self, now: Timestamp, realm: &str, algorithms: &[Algorithm], stale: bool, random: &mut Random) -> Vec<String> {
+    pub fn challenges(
+        &self,
+        now: Timestamp,
+        realm: &str,
+        algorithms: &[Algorithm],
+        stale: bool,
+        random: &mut Random,
+    ) -> Vec<String> {
         let one = |algorithm: &Algorithm| Challenge {
             realm: realm.to_owned(),
             nonce: self.issuer.issue(now, realm, *algorithm, random),
@@ -75,7 +82,15 @@ impl Authenticator {
     ///
     /// `method` and `body` are those of the request. That the URI of the credentials fits the request is the caller's
     /// to check, see [`Self::uri_fits`].
-    pub fn verify(&mut self, now: Timestamp, credentials: &Credentials, realm: &str, method: &str, body: &[u8], verifiers: &[Verifier]) -> Verdict {
+    pub fn verify(
+        &mut self,
+        now: Timestamp,
+        credentials: &Credentials,
+        realm: &str,
+        method: &str,
+        body: &[u8],
+        verifiers: &[Verifier],
+    ) -> Verdict {
         if credentials.realm != realm {
             return Verdict::NotForUs;
         }
@@ -84,7 +99,8 @@ impl Authenticator {
             return Verdict::NotForUs;
         }
         let expected = response(credentials, known.map_or("", |v| v.ha1.as_str()), method, body);
-        let proven = known.is_some() && bool::from(expected.as_bytes().ct_eq(credentials.response.to_ascii_lowercase().as_bytes()));
+        let proven = known.is_some()
+            && bool::from(expected.as_bytes().ct_eq(credentials.response.to_ascii_lowercase().as_bytes()));
         if !proven {
             return Verdict::Refused;
         }
@@ -102,7 +118,8 @@ impl Authenticator {
     /// way may have changed the rest (RFC 3261 §22.4 (5)).
     pub fn uri_fits(credentials: &Credentials, request_uri: &crate::uri::Uri) -> bool {
         credentials.uri == request_uri.as_str()
-            || crate::uri::Uri::parse(&credentials.uri).is_ok_and(|uri| uri.host().eq_ignore_ascii_case(request_uri.host()))
+            || crate::uri::Uri::parse(&credentials.uri)
+                .is_ok_and(|uri| uri.host().eq_ignore_ascii_case(request_uri.host()))
     }
 
     /// Forgets counts of nonces that have grown stale; call it every now and then.

@@ -60,7 +60,9 @@ fn phone(auth: &mut ClientAuth, random: &mut Random) -> Credentials {
 }
 
 fn refusal(challenges: &[String]) -> Message {
-    let register = RequestBuilder::new(Method::Register, "sip:example.com").header(HeaderName::Via, "SIP/2.0/UDP a;branch=z9hG4bK1").build();
+    let register = RequestBuilder::new(Method::Register, "sip:example.com")
+        .header(HeaderName::Via, "SIP/2.0/UDP a;branch=z9hG4bK1")
+        .build();
     let register = Message::parse(register).expect("ours");
     let refusal = ResponseBuilder::to(&register, 401, "");
     let refusal = challenges.iter().fold(refusal, |r, challenge| r.header(HeaderName::WwwAuthenticate, challenge));
@@ -85,10 +87,23 @@ fn rfc8760_2_4_a_phone_answers_the_first_challenge_it_knows_and_is_let_in() {
         let credentials = phone(&mut auth, &mut random);
         assert_eq!(credentials.algorithm, algorithms[0]);
         assert_eq!(server.verify(NOW, &credentials, "example.com", "REGISTER", b"", &verifiers("open")), Verdict::Ok);
-        assert_eq!(server.verify(NOW, &credentials, "example.com", "REGISTER", b"", &verifiers("shut")), Verdict::Refused);
-        assert_eq!(server.verify(NOW, &credentials, "example.com", "INVITE", b"", &verifiers("open")), Verdict::Refused);
-        assert_eq!(server.verify(NOW, &credentials, "example.com", "REGISTER", b"", &[]), Verdict::Refused, "an unknown user");
-        assert_eq!(server.verify(NOW, &credentials, "other.com", "REGISTER", b"", &verifiers("open")), Verdict::NotForUs);
+        assert_eq!(
+            server.verify(NOW, &credentials, "example.com", "REGISTER", b"", &verifiers("shut")),
+            Verdict::Refused
+        );
+        assert_eq!(
+            server.verify(NOW, &credentials, "example.com", "INVITE", b"", &verifiers("open")),
+            Verdict::Refused
+        );
+        assert_eq!(
+            server.verify(NOW, &credentials, "example.com", "REGISTER", b"", &[]),
+            Verdict::Refused,
+            "an unknown user"
+        );
+        assert_eq!(
+            server.verify(NOW, &credentials, "other.com", "REGISTER", b"", &verifiers("open")),
+            Verdict::NotForUs
+        );
     }
 }
 
@@ -99,7 +114,9 @@ fn rfc7616_3_3_a_nonce_grows_stale_and_a_count_serves_once() {
     let mut auth = ClientAuth::new("alice", Secret::new("open"));
     auth.challenged(&refusal(&server.challenges(NOW, "example.com", &[Algorithm::Sha256], false, &mut random)));
     let uses: Vec<Credentials> = (0..4).map(|_| phone(&mut auth, &mut random)).collect();
-    let mut check = |at, credentials: &Credentials| server.verify(at, credentials, "example.com", "REGISTER", b"", &verifiers("open"));
+    let mut check = |at, credentials: &Credentials| {
+        server.verify(at, credentials, "example.com", "REGISTER", b"", &verifiers("open"))
+    };
     assert_eq!(check(later(1), &uses[0]), Verdict::Ok);
     assert_eq!(check(later(1), &uses[0]), Verdict::Stale, "a replay");
     assert_eq!(check(later(2), &uses[2]), Verdict::Ok);
@@ -134,7 +151,10 @@ fn the_table_of_counts_is_bounded_and_what_fell_out_cannot_be_replayed() {
         let mut auth = ClientAuth::new("alice", Secret::new("open"));
         auth.challenged(&refusal(&server.challenges(later(n), "example.com", &[Algorithm::Md5], false, &mut random)));
         used.push(phone(&mut auth, &mut random));
-        assert_eq!(server.verify(later(n), &used[n as usize], "example.com", "REGISTER", b"", &verifiers("open")), Verdict::Ok);
+        assert_eq!(
+            server.verify(later(n), &used[n as usize], "example.com", "REGISTER", b"", &verifiers("open")),
+            Verdict::Ok
+        );
     }
     assert_eq!(server.nonces(), 2);
     for replay in &used {
@@ -159,7 +179,14 @@ fn rfc3261_22_1_a_client_does_not_try_a_wrong_password_for_ever() {
 
 #[test]
 fn credentials_that_cannot_be_read_are_nothing() {
-    for bad in ["", "Digest", "Basic dXNlcjpwYXNz", r#"Digest username="a""#, r#"NoOneKnowsThisScheme opaque-data=here"#, r#"Digest username="a", realm="b", nonce="c", uri="d", response="e", qop=auth, nc=1, cnonce="x""#] {
+    for bad in [
+        "",
+        "Digest",
+        "Basic dXNlcjpwYXNz",
+        r#"Digest username="a""#,
+        r#"NoOneKnowsThisScheme opaque-data=here"#,
+        r#"Digest username="a", realm="b", nonce="c", uri="d", response="e", qop=auth, nc=1, cnonce="x""#,
+    ] {
         assert_eq!(Credentials::parse(bad), None, "{bad}");
     }
 }

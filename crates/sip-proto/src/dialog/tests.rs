@@ -41,7 +41,10 @@ fn rfc3261_12_1_both_sides_have_the_same_dialog() {
     assert_eq!(DialogId::of(&bye).as_ref(), Some(bob.id()));
     assert_eq!((bob.receive(&bye), alice.next_hop().as_str()), (Ok(()), "sip:p1;lr"));
     let reinvite = parse(bob.request(Method::Invite).build());
-    assert_eq!((reinvite.request_uri_text(), reinvite.cseq()), ("sip:alice@pc33.example.com", Some((1, Method::Invite))));
+    assert_eq!(
+        (reinvite.request_uri_text(), reinvite.cseq()),
+        ("sip:alice@pc33.example.com", Some((1, Method::Invite)))
+    );
     assert_eq!(reinvite.header(HeaderName::Contact), Some("<sip:bob@192.0.2.4>"));
     assert_eq!(DialogId::of(&reinvite).as_ref(), Some(alice.id()));
     assert_eq!(DialogId::of(&invite()), None);
@@ -76,7 +79,10 @@ fn rfc3261_13_2_2_4_each_branch_of_a_fork_has_its_dialog_and_the_2xx_gives_the_f
     let mut set = DialogSet::default();
     assert!(set.receive(&invite(), &answer(100, "", "<sip:x>")).is_none());
     for tag in ["b1", "b2", "b1"] {
-        assert_eq!(set.receive(&invite(), &answer(180, tag, "<sip:early>")).map(|d| d.state()), Some(DialogState::Early));
+        assert_eq!(
+            set.receive(&invite(), &answer(180, tag, "<sip:early>")).map(|d| d.state()),
+            Some(DialogState::Early)
+        );
     }
     assert_eq!(set.iter().count(), 2);
     let text = String::from_utf8(answer(200, "b2", "<sip:final>").bytes().to_vec()).expect("text");

@@ -74,7 +74,8 @@ impl Endpoint {
     /// Reason value (RFC 3326), as `SIP;cause=200;text="Call completed elsewhere"`. The INVITE still ends by its own
     /// final response, or by [`Event::TimedOut`] 64·T1 later. Nothing happens to an INVITE that has ended.
     pub fn cancel(&mut self, now: Instant, tx: ClientTx, reason: Option<&str>) {
-        let Some(ClientEntry { machine: ClientMachine::Invite(machine, inviting), .. }) = self.state.client(tx.0) else {
+        let Some(ClientEntry { machine: ClientMachine::Invite(machine, inviting), .. }) = self.state.client(tx.0)
+        else {
             return;
         };
         if inviting.cancel != Cancel::No {
@@ -124,14 +125,18 @@ impl Endpoint {
                 self.step_invite(now, id, invite_client::Input::Response(status), Some((response, flow)));
                 self.cancel_if_waiting(now, id);
             }
-            ClientMachine::Other(_) => self.step_client(now, id, client::Input::Response(status), Some((response, flow))),
+            ClientMachine::Other(_) => {
+                self.step_client(now, id, client::Input::Response(status), Some((response, flow)))
+            }
         }
         self.state.settle(id);
     }
 
     /// The first provisional response frees a CANCEL that waits; a final one makes it pointless.
     fn cancel_if_waiting(&mut self, now: Instant, id: u64) {
-        let Some(ClientEntry { machine: ClientMachine::Invite(machine, inviting), .. }) = self.state.client(id) else { return };
+        let Some(ClientEntry { machine: ClientMachine::Invite(machine, inviting), .. }) = self.state.client(id) else {
+            return;
+        };
         if !machine.is_proceeding() {
             return;
         }
@@ -168,7 +173,9 @@ impl Endpoint {
 
     fn step_invite(&mut self, now: Instant, id: u64, input: invite_client::Input, response: Option<(Message, Flow)>) {
         let timing = self.timing;
-        let Some(ClientEntry { machine: ClientMachine::Invite(machine, _), .. }) = self.state.client(id) else { return };
+        let Some(ClientEntry { machine: ClientMachine::Invite(machine, _), .. }) = self.state.client(id) else {
+            return;
+        };
         let actions = machine.handle(now, &timing, input);
         self.carry_out(id, actions, response);
     }
@@ -261,7 +268,12 @@ impl Endpoint {
         let mut out = String::with_capacity(96);
         let rport = if flow.transport.is_reliable() { "" } else { ";rport" };
         // Writing to a String cannot fail.
-        let _ = write!(out, "Via: SIP/2.0/{} {};branch={branch}{rport}\r\n", flow.transport.via_name(), self.config.sent_by(flow));
+        let _ = write!(
+            out,
+            "Via: SIP/2.0/{} {};branch={branch}{rport}\r\n",
+            flow.transport.via_name(),
+            self.config.sent_by(flow)
+        );
         out
     }
 }
@@ -302,6 +314,7 @@ fn tag_of(address: &str) -> Option<String> {
 /// The key by which an ACK finds its INVITE.
 fn draft_ack_key(out: &mut Vec<u8>, draft: &RequestBuilder) {
     let from_tag = draft.get(HeaderName::From).and_then(tag_of).unwrap_or_default();
-    let sequence = draft.get(HeaderName::CSeq).and_then(|value| value.split_once(' ')).and_then(|(n, _)| n.parse().ok());
+    let sequence =
+        draft.get(HeaderName::CSeq).and_then(|value| value.split_once(' ')).and_then(|(n, _)| n.parse().ok());
     key::invite(out, "a", draft.get(HeaderName::CallId).unwrap_or_default(), &from_tag, "", sequence.unwrap_or(0));
 }

@@ -33,6 +33,8 @@ pub struct ClientTx(pub(crate) u64);
 pub struct ServerTx(pub(crate) u64);
 
 /// What the driver has to carry out, in this order.
+// Outputs are taken one by one and never kept: moving a message is cheaper than boxing it.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub enum Output {
     /// Send these bytes. A connection of 0 on a stream transport means: reuse one to that peer or open it.

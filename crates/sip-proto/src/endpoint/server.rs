@@ -112,7 +112,13 @@ impl Endpoint {
     }
 
     /// Answers without keeping anything (RFC 3261 §8.2.7): the tag is the same for each retransmission.
-    pub(super) fn respond_without_transaction(&mut self, response: ResponseBuilder, request: &Message, via: &Via, flow: Flow) {
+    pub(super) fn respond_without_transaction(
+        &mut self,
+        response: ResponseBuilder,
+        request: &Message,
+        via: &Via,
+        flow: Flow,
+    ) {
         let tag = fnv(&[request.call_id(), via.branch().unwrap_or_default(), &self.config.prefix]);
         let bytes = self.dressed(response, tag).build();
         let flow = self.response_flow(via, flow);
@@ -170,8 +176,12 @@ impl Endpoint {
                 };
                 machine.handle(now, &timing, input)
             }
-            (ServerMachine::Other(machine), Step::Retransmission) => machine.handle(now, &timing, server::Input::Retransmission),
-            (ServerMachine::Other(machine), Step::Respond(status)) => machine.handle(now, &timing, server::Input::Respond(status)),
+            (ServerMachine::Other(machine), Step::Retransmission) => {
+                machine.handle(now, &timing, server::Input::Retransmission)
+            }
+            (ServerMachine::Other(machine), Step::Respond(status)) => {
+                machine.handle(now, &timing, server::Input::Respond(status))
+            }
             (ServerMachine::Other(machine), Step::Timeout) => machine.handle(now, &timing, server::Input::Timeout),
             (ServerMachine::Other(_), Step::Ack(..)) => ServerActions::new(),
         };
@@ -246,7 +256,8 @@ impl Endpoint {
     }
 }
 
-/// What happens to a server transaction.
+/// What happens to a server transaction. Passed on once and never kept.
+#[allow(clippy::large_enum_variant)]
 enum Step {
     Retransmission,
     Respond(u16),

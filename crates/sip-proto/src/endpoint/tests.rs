@@ -14,7 +14,12 @@ fn address(text: &str) -> SocketAddr {
 
 /// From the caller to the callee.
 fn there(transport: Transport) -> Flow {
-    Flow { transport, local: address("192.0.2.1:5060"), peer: address("192.0.2.2:5060"), connection: u64::from(transport.is_reliable()) }
+    Flow {
+        transport,
+        local: address("192.0.2.1:5060"),
+        peer: address("192.0.2.2:5060"),
+        connection: u64::from(transport.is_reliable()),
+    }
 }
 
 /// The same seen from the callee.
@@ -70,7 +75,9 @@ impl Pair {
     /// Moves the clock; both work off what is due.
     fn wait(&mut self, duration: Duration) {
         let end = self.now + duration;
-        while let Some(at) = [self.alice.poll_timeout(), self.bob.poll_timeout()].into_iter().flatten().min().filter(|at| *at <= end) {
+        while let Some(at) =
+            [self.alice.poll_timeout(), self.bob.poll_timeout()].into_iter().flatten().min().filter(|at| *at <= end)
+        {
             self.now = at;
             self.alice.handle_timeout(at);
             self.bob.handle_timeout(at);
@@ -111,7 +118,8 @@ fn statuses(events: &[Event]) -> Vec<u16> {
 
 #[test]
 fn a_call_is_set_up_and_ended_over_every_transport() {
-    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss, Transport::Memory] {
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss, Transport::Memory]
+    {
         let mut pair = Pair::new(transport);
         let flow = pair.flow;
         let tx = pair.alice.request(pair.now, draft(Method::Invite), flow);
@@ -120,13 +128,18 @@ fn a_call_is_set_up_and_ended_over_every_transport() {
         assert_eq!(invite.via().map(|v| v.transport().to_owned()).as_deref(), Some(transport.via_name()));
         assert_eq!((invite.max_forwards(), invite.header(HeaderName::UserAgent)), (Some(70), Some("Tandem")));
         pair.bob.respond(pair.now, invite_tx, ResponseBuilder::to(&invite, 180, ""));
-        pair.bob.respond(pair.now, invite_tx, ResponseBuilder::to(&invite, 200, "").header(HeaderName::Contact, "<sip:bob@192.0.2.2>"));
+        pair.bob.respond(
+            pair.now,
+            invite_tx,
+            ResponseBuilder::to(&invite, 200, "").header(HeaderName::Contact, "<sip:bob@192.0.2.2>"),
+        );
         let (heard, _) = pair.settle();
         assert_eq!(statuses(&heard), [180, 200]);
         let Some(Event::Response { tx: of, response, .. }) = heard.last() else { panic!("a response") };
         assert_eq!(*of, tx);
         assert_eq!(response.to().and_then(|to| to.tag().map(str::to_owned)), pair.bob.local_tag(invite_tx));
-        let dialog = crate::Dialog::uac(&Message::parse(draft(Method::Invite).build()).expect("ours"), response).expect("complete");
+        let dialog = crate::Dialog::uac(&Message::parse(draft(Method::Invite).build()).expect("ours"), response)
+            .expect("complete");
         pair.alice.ack(pair.now, dialog.ack(1), flow);
         let (_, heard) = pair.settle();
         assert!(matches!(&heard[..], [Event::Ack { tx: Some(of), .. }] if *of == invite_tx), "{transport:?} {heard:?}");
@@ -146,7 +159,10 @@ fn rfc3261_17_2_1_100_is_sent_for_a_slow_user_and_the_retransmission_is_answered
     pair.settle();
     pair.wait(Duration::from_millis(200));
     assert_eq!(statuses(&pair.settle().0), [100]);
-    let invite = { pair.alice.request(pair.now, draft(Method::Invite).set(HeaderName::CallId, "call-2"), flow); drain(&mut pair.alice, &mut vec![]).remove(0) };
+    let invite = {
+        pair.alice.request(pair.now, draft(Method::Invite).set(HeaderName::CallId, "call-2"), flow);
+        drain(&mut pair.alice, &mut vec![]).remove(0)
+    };
     pair.bob.receive(pair.now, back(flow), invite.clone());
     let mut events = vec![];
     drain(&mut pair.bob, &mut events);
@@ -155,7 +171,10 @@ fn rfc3261_17_2_1_100_is_sent_for_a_slow_user_and_the_retransmission_is_answered
     let first = drain(&mut pair.bob, &mut vec![]);
     pair.bob.receive(pair.now, back(flow), invite);
     assert_eq!(drain(&mut pair.bob, &mut vec![]), first, "the same bytes");
-    let mut at_once = Endpoint::new(EndpointConfig { trying_after: Duration::ZERO, ..EndpointConfig::default() }, Random::from_seed(9));
+    let mut at_once = Endpoint::new(
+        EndpointConfig { trying_after: Duration::ZERO, ..EndpointConfig::default() },
+        Random::from_seed(9),
+    );
     at_once.receive(pair.now, back(flow), request.bytes().clone());
     assert!(matches!(at_once.poll_output(), Some(Output::Transmit { .. })), "100 at once by configuration");
 }
@@ -173,8 +192,14 @@ fn rfc3261_17_1_1_3_a_refusal_is_acknowledged_by_the_transaction() {
     pair.alice.receive(pair.now, flow, busy.clone());
     let ack = Message::parse(drain(&mut pair.alice, &mut events).remove(0)).expect("ours");
     assert_eq!(statuses(&events), [486]);
-    assert_eq!((ack.method(), ack.cseq(), ack.request_uri_text()), (Method::Ack, Some((1, Method::Ack)), "sip:bob@192.0.2.2"));
-    assert_eq!((ack.vias().count(), ack.via().map(|v| v.branch().map(str::to_owned))), (1, invite.via().map(|v| v.branch().map(str::to_owned))));
+    assert_eq!(
+        (ack.method(), ack.cseq(), ack.request_uri_text()),
+        (Method::Ack, Some((1, Method::Ack)), "sip:bob@192.0.2.2")
+    );
+    assert_eq!(
+        (ack.vias().count(), ack.via().map(|v| v.branch().map(str::to_owned))),
+        (1, invite.via().map(|v| v.branch().map(str::to_owned)))
+    );
     assert_eq!(ack.header(HeaderName::Route), Some("<sip:p;lr>"));
     assert!(ack.to().is_some_and(|to| to.tag().is_some()), "To of the response");
     pair.alice.receive(pair.now, flow, busy);
@@ -251,7 +276,10 @@ fn rfc3261_9_1_cancel_waits_for_a_provisional_response() {
     assert_eq!(statuses(&heard), [180], "the 200 of the CANCEL is not told");
     let [Event::Cancel { tx: of, request }] = &told[..] else { panic!("{told:?}") };
     assert_eq!((*of, request.reason_cause("SIP"), request.cseq()), (invite_tx, Some(200), Some((1, Method::Cancel))));
-    assert_eq!(request.via().map(|v| v.branch().map(str::to_owned)), invite.via().map(|v| v.branch().map(str::to_owned)));
+    assert_eq!(
+        request.via().map(|v| v.branch().map(str::to_owned)),
+        invite.via().map(|v| v.branch().map(str::to_owned))
+    );
     pair.bob.respond(pair.now, invite_tx, ResponseBuilder::to(&invite, 487, ""));
     let (heard, _) = pair.settle();
     assert_eq!(statuses(&heard), [487]);
@@ -290,7 +318,11 @@ fn rfc3261_9_2_cancel_of_nothing_gets_481() {
 #[test]
 fn rfc3261_8_2_2_2_the_twin_of_an_open_invite_gets_482() {
     let mut pair = Pair::new(Transport::Udp);
-    let invite = |branch: &str, uri: &str| draft(Method::Invite).with_uri(uri).build_with(&format!("Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{branch}\r\n"));
+    let invite = |branch: &str, uri: &str| {
+        draft(Method::Invite)
+            .with_uri(uri)
+            .build_with(&format!("Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{branch}\r\n"))
+    };
     pair.bob.receive(pair.now, back(pair.flow), invite("one", "sip:bob@x"));
     pair.bob.receive(pair.now, back(pair.flow), invite("two", "sip:bob@x"));
     let mut events = vec![];
@@ -298,14 +330,20 @@ fn rfc3261_8_2_2_2_the_twin_of_an_open_invite_gets_482() {
     only_request(&events);
     assert_eq!(Message::parse(answers[0].clone()).expect("ours").status(), Some(482));
     pair.bob.receive(pair.now, back(pair.flow), invite("three", "sip:carol@x"));
-    assert!(matches!(pair.bob.poll_output(), Some(Output::Event(Event::Request { .. }))), "another Request-URI is another call");
+    assert!(
+        matches!(pair.bob.poll_output(), Some(Output::Event(Event::Request { .. }))),
+        "another Request-URI is another call"
+    );
 }
 
 #[test]
 fn rfc3581_4_the_answer_goes_to_where_the_request_came_from() {
     let mut pair = Pair::new(Transport::Udp);
     let nat = Flow { peer: address("203.0.113.7:40000"), ..back(pair.flow) };
-    let options = |via: &str| draft(Method::Options).build_with(&format!("Via: SIP/2.0/UDP 10.0.0.5:5070;{via}branch=z9hG4bK{}\r\n", via.len()));
+    let options = |via: &str| {
+        draft(Method::Options)
+            .build_with(&format!("Via: SIP/2.0/UDP 10.0.0.5:5070;{via}branch=z9hG4bK{}\r\n", via.len()))
+    };
     for (via, peer) in [("rport;", "203.0.113.7:40000"), ("", "203.0.113.7:5070")] {
         pair.bob.receive(pair.now, nat, options(via));
         let mut events = vec![];
@@ -331,7 +369,10 @@ fn a_full_table_sheds_requests_with_503_and_retry_after() {
     let mut events = vec![];
     let answers = drain(&mut small, &mut events);
     let answer = Message::parse(answers[0].clone()).expect("ours");
-    assert_eq!((events.len(), answers.len(), answer.status(), answer.header(HeaderName::RetryAfter)), (2, 1, Some(503), Some("7")));
+    assert_eq!(
+        (events.len(), answers.len(), answer.status(), answer.header(HeaderName::RetryAfter)),
+        (2, 1, Some(503), Some("7"))
+    );
     assert_eq!(small.stats().shed, 1);
     for _ in 0..3 {
         small.request(pair.now, draft(Method::Options), pair.flow);
@@ -352,9 +393,16 @@ fn rfc3261_21_4_1_what_is_malformed_is_answered_when_it_can_be() {
         pair.bob.receive(pair.now, back(pair.flow), bytes);
         sent(&mut pair.bob).first().and_then(Message::status)
     };
-    assert_eq!(receive(&mut pair, draft(Method::Options).set(HeaderName::CSeq, "x OPTIONS").build_with(via)), Some(400));
+    assert_eq!(
+        receive(&mut pair, draft(Method::Options).set(HeaderName::CSeq, "x OPTIONS").build_with(via)),
+        Some(400)
+    );
     assert_eq!(receive(&mut pair, draft(Method::Options).with_uri("gopher:x").build_with(via)), Some(416));
-    assert_eq!(receive(&mut pair, draft(Method::Ack).set(HeaderName::CSeq, "x ACK").build_with(via)), None, "never to ACK");
+    assert_eq!(
+        receive(&mut pair, draft(Method::Ack).set(HeaderName::CSeq, "x ACK").build_with(via)),
+        None,
+        "never to ACK"
+    );
     assert_eq!(receive(&mut pair, draft(Method::Options).build()), None, "no Via, no way back");
     assert_eq!(receive(&mut pair, Bytes::from_static(b"\r\n\r\n")), None);
     assert_eq!(receive(&mut pair, Bytes::from_static(b"\x00\x01\x02 nonsense")), None);
@@ -464,7 +512,9 @@ fn rfc3261_8_1_3_3_a_response_with_foreign_vias_is_dropped() {
     let flow = pair.flow;
     pair.alice.request(pair.now, draft(Method::Options), flow);
     let options = sent(&mut pair.alice).remove(0);
-    let astray = ResponseBuilder::to(&options, 200, "").header(HeaderName::Via, "SIP/2.0/UDP 255.255.255.255;branch=z9hG4bK1").build();
+    let astray = ResponseBuilder::to(&options, 200, "")
+        .header(HeaderName::Via, "SIP/2.0/UDP 255.255.255.255;branch=z9hG4bK1")
+        .build();
     pair.alice.receive(pair.now, flow, astray);
     assert!(pair.alice.poll_output().is_none());
     pair.alice.receive(pair.now, flow, ResponseBuilder::to(&options, 200, "").build());
@@ -485,7 +535,12 @@ fn branches_tags_and_call_ids_begin_with_the_prefix_of_the_shard() {
 #[test]
 fn what_is_advertised_stands_in_via_and_contact() {
     let flow = there(Transport::Tls);
-    let entry = |local: Option<SocketAddr>, host: &str| Advertised { transport: Transport::Tls, local, host: host.into(), port: 5061 };
+    let entry = |local: Option<SocketAddr>, host: &str| Advertised {
+        transport: Transport::Tls,
+        local,
+        host: host.into(),
+        port: 5061,
+    };
     let mut config = EndpointConfig { advertised: vec![entry(None, "sip.example.com")], ..EndpointConfig::default() };
     assert_eq!(config.contact(&flow, Some("bob")), "<sip:bob@sip.example.com:5061;transport=tls>");
     config.advertised.push(entry(Some(flow.local), "2001:db8::1"));

@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn both_forms_are_read_and_written() {
-        let full = NameAddr::parse(r#""A. \"G\" Bell, jr" <sip:bell@example.com;lr> ;tag=88sja8x; q=0.33"#).expect("valid");
+        let full =
+            NameAddr::parse(r#""A. \"G\" Bell, jr" <sip:bell@example.com;lr> ;tag=88sja8x; q=0.33"#).expect("valid");
         assert_eq!(full.display_name(), r#"A. "G" Bell, jr"#);
         assert_eq!((full.tag(), full.q_thousandths()), (Some("88sja8x"), Some(330)));
         assert!(full.uri.is_loose_router());
@@ -188,7 +189,14 @@ mod tests {
     #[test]
     fn what_cannot_be_told_apart_is_refused() {
         for bad in [
-            r#""open <sip:a@b>"#, "sip:a@b?h=v", "<sip:a@b", "<sip:a@b> x", "", r#"a "b" <sip:a@b>"#, r#""a" b <sip:a@b>"#, "alice",
+            r#""open <sip:a@b>"#,
+            "sip:a@b?h=v",
+            "<sip:a@b",
+            "<sip:a@b> x",
+            "",
+            r#"a "b" <sip:a@b>"#,
+            r#""a" b <sip:a@b>"#,
+            "alice",
         ] {
             assert!(NameAddr::parse(bad).is_err(), "{bad}");
         }
@@ -205,7 +213,10 @@ mod tests {
     #[test]
     fn q_values_are_thousandths() {
         let q = |text: &str| parse_q(text);
-        assert_eq!((q("0"), q("1"), q("0.7"), q("1.000"), q("0.05")), (Some(0), Some(1000), Some(700), Some(1000), Some(50)));
+        assert_eq!(
+            (q("0"), q("1"), q("0.7"), q("1.000"), q("0.05")),
+            (Some(0), Some(1000), Some(700), Some(1000), Some(50))
+        );
         assert_eq!((q("1.1"), q("2"), q("0.1234"), q(""), q("-1")), (None, None, None, None, None));
     }
 }

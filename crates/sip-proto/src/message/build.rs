@@ -213,7 +213,9 @@ impl RequestBuilder {
     /// How many Via values the draft has, as one that is passed on by a proxy.
     pub(crate) fn vias(&self) -> usize {
         let vias = self.head.lines.iter().filter(|line| line.name == HeaderName::Via);
-        vias.filter_map(|line| self.head.text.get(line.value_start..line.end)).map(|value| Values::new(value).count()).sum()
+        vias.filter_map(|line| self.head.text.get(line.value_start..line.end))
+            .map(|value| Values::new(value).count())
+            .sum()
     }
 
     /// With another Request-URI.

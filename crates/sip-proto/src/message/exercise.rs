@@ -42,7 +42,14 @@ pub fn exercise(bytes: Bytes) {
 }
 
 fn read_all(message: &Message) {
-    let _ = (message.method(), message.status(), message.reason(), message.request_uri(), message.expires(), message.max_forwards());
+    let _ = (
+        message.method(),
+        message.status(),
+        message.reason(),
+        message.request_uri(),
+        message.expires(),
+        message.max_forwards(),
+    );
     let _ = (message.content_type(), message.body(), message.reason_cause("Q.850"), DialogId::of(message));
     for via in message.vias().flatten() {
         let _ = (via.response_address(), via.to_string(), via.branch(), via.rport(), via.received());

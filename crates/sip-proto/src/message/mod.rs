@@ -18,9 +18,9 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 pub use address::{Contact, NameAddr};
+pub use build::{RequestBuilder, ResponseBuilder};
 #[doc(hidden)]
 pub use exercise::exercise;
-pub use build::{RequestBuilder, ResponseBuilder};
 pub use name::HeaderName;
 pub use validate::Refusal;
 pub use via::Via;

@@ -64,7 +64,15 @@ pub(super) fn parse(bytes: Bytes) -> Result<Message, ParseError> {
     let available = bytes.len() - scan.body_start;
     let body_length = body_length(&bytes, &scan.headers, available, &mut scan.fault);
     let body = scan.body_start..scan.body_start + body_length;
-    Ok(Message { bytes, start, headers: scan.headers, body_start: narrow(body.start), body_end: narrow(body.end), fault: scan.fault, source: None })
+    Ok(Message {
+        bytes,
+        start,
+        headers: scan.headers,
+        body_start: narrow(body.start),
+        body_end: narrow(body.end),
+        fault: scan.fault,
+        source: None,
+    })
 }
 
 struct Scan {
@@ -219,7 +227,12 @@ fn status_line(text: &str, offset: usize) -> Option<Start> {
     let status = number::<u16>(code).filter(|status| code.len() == 3 && (100..700).contains(status))?;
     let reason_start = offset + text.len() - reason.len();
     let version_known = version.eq_ignore_ascii_case("SIP/2.0");
-    Some(Start::Response { status, reason_start: narrow(reason_start), reason_length: narrow(reason.len()), version_known })
+    Some(Start::Response {
+        status,
+        reason_start: narrow(reason_start),
+        reason_length: narrow(reason.len()),
+        version_known,
+    })
 }
 
 /// The length of the body: Content-Length, or all there is. Octets beyond it are not part of the message (RFC 3261 §18.3).

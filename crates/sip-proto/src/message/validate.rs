@@ -68,7 +68,9 @@ impl Message {
                 let uri = Uri::from_text(self.share(self.request_uri_text())).map_err(|_| bad("Bad Request-URI"))?;
                 match uri.scheme() {
                     Scheme::Other => Err(Refusal { status: 416, reason: "Unsupported URI Scheme" }),
-                    Scheme::Sip | Scheme::Sips | Scheme::Tel if !uri.headers().is_empty() => Err(bad("Headers In Request-URI")),
+                    Scheme::Sip | Scheme::Sips | Scheme::Tel if !uri.headers().is_empty() => {
+                        Err(bad("Headers In Request-URI"))
+                    }
                     Scheme::Sip | Scheme::Sips | Scheme::Tel => Ok(()),
                 }
             }

@@ -167,12 +167,18 @@ mod tests {
 
     #[test]
     fn white_space_stands_anywhere() {
-        let via = Via::parse("SIP  / 2.0  / TCP     spindle.example.com   ;    branch  =   z9hG4bK9ikj8").expect("valid");
-        assert_eq!((via.transport(), via.host(), via.port, via.branch()), ("TCP", "spindle.example.com", None, Some("z9hG4bK9ikj8")));
+        let via =
+            Via::parse("SIP  / 2.0  / TCP     spindle.example.com   ;    branch  =   z9hG4bK9ikj8").expect("valid");
+        assert_eq!(
+            (via.transport(), via.host(), via.port, via.branch()),
+            ("TCP", "spindle.example.com", None, Some("z9hG4bK9ikj8"))
+        );
         let v6 = Via::parse("SIP/2.0/UDP [2001:db8::9:1]:5070;branch=z9hG4bK;received=2001:db8::9:255").expect("valid");
         assert_eq!((v6.host(), v6.port, v6.unique_branch()), ("[2001:db8::9:1]", Some(5070), None));
         assert_eq!(v6.response_address(), "[2001:db8::9:255]:5070".parse().ok());
-        for bad in ["SIP/2.0/UDP", "SIP/2 0/UDP a", "SIP/2.0 a", "SIP/2.0/UDP a:b", "SIP/2.0/UDP a b", "SIP/2.0/U@P a", ""] {
+        for bad in
+            ["SIP/2.0/UDP", "SIP/2 0/UDP a", "SIP/2.0 a", "SIP/2.0/UDP a:b", "SIP/2.0/UDP a b", "SIP/2.0/U@P a", ""]
+        {
             assert!(Via::parse(bad).is_err(), "{bad}");
         }
     }

@@ -13,7 +13,12 @@ fn later(seconds: u64) -> Timestamp {
 
 fn flow() -> Flow {
     let address = |text: &str| text.parse().expect("an address");
-    Flow { transport: Transport::Udp, local: address("192.0.2.1:5060"), peer: address("203.0.113.5:40000"), connection: 0 }
+    Flow {
+        transport: Transport::Udp,
+        local: address("192.0.2.1:5060"),
+        peer: address("203.0.113.5:40000"),
+        connection: 0,
+    }
 }
 
 fn request(call_id: &str, sequence: u32, contacts: &[&str], expires: Option<&str>) -> Message {
@@ -40,19 +45,32 @@ fn apply(existing: &[Binding], request: &Message, at: Timestamp) -> Result<Regis
 
 #[test]
 fn rfc3261_10_3_contacts_are_added_refreshed_fetched_and_removed() {
-    let first = apply(&[], &request("c", 1, &["<sip:bob@10.0.0.2:5060>;q=0.5;expires=120", "<sip:bob@10.0.0.3>"], Some("600")), NOW).expect("accepted");
+    let first = apply(
+        &[],
+        &request("c", 1, &["<sip:bob@10.0.0.2:5060>;q=0.5;expires=120", "<sip:bob@10.0.0.3>"], Some("600")),
+        NOW,
+    )
+    .expect("accepted");
     assert!(matches!(&first.changes[..], [Change::Added(_), Change::Added(_)]));
     let one = &first.bindings[0];
-    assert_eq!((one.q_thousandths, one.expires_at, one.path.as_slice()), (500, later(120), &["<sip:edge;lr>".to_owned()][..]));
+    assert_eq!(
+        (one.q_thousandths, one.expires_at, one.path.as_slice()),
+        (500, later(120), &["<sip:edge;lr>".to_owned()][..])
+    );
     assert!(one.is_behind_nat() && one.user_agent == "phone/1");
     let fetched = apply(&first.bindings, &request("x", 1, &[], None), later(20)).expect("accepted");
     assert!(fetched.changes.is_empty());
-    assert_eq!(fetched.contacts().collect::<Vec<_>>(), ["<sip:bob@10.0.0.2:5060>;q=0.5;expires=100", "<sip:bob@10.0.0.3>;expires=580"]);
+    assert_eq!(
+        fetched.contacts().collect::<Vec<_>>(),
+        ["<sip:bob@10.0.0.2:5060>;q=0.5;expires=100", "<sip:bob@10.0.0.3>;expires=580"]
+    );
     let ok = Message::parse(fetched.response(&request("x", 1, &[], None)).build()).expect("ours");
     assert_eq!((ok.contacts().count(), ok.header(HeaderName::Path)), (2, Some("<sip:edge;lr>")));
-    let again = apply(&first.bindings, &request("c", 2, &["<sip:bob@10.0.0.2:5060>"], Some("600")), later(100)).expect("accepted");
+    let again = apply(&first.bindings, &request("c", 2, &["<sip:bob@10.0.0.2:5060>"], Some("600")), later(100))
+        .expect("accepted");
     assert!(matches!(&again.changes[..], [Change::Refreshed(b)] if b.expires_at == later(700)));
-    let gone = apply(&again.bindings, &request("c", 3, &["<sip:bob@10.0.0.2:5060>;expires=0"], None), later(101)).expect("accepted");
+    let gone = apply(&again.bindings, &request("c", 3, &["<sip:bob@10.0.0.2:5060>;expires=0"], None), later(101))
+        .expect("accepted");
     assert!(matches!(&gone.changes[..], [Change::Removed(_)]) && gone.bindings.len() == 1);
     let late = apply(&gone.bindings, &request("d", 1, &[], None), later(5000)).expect("accepted");
     assert!(matches!(&late.changes[..], [Change::Expired(_)]) && late.bindings.is_empty());
@@ -85,7 +103,9 @@ fn rfc3261_10_2_8_times_are_bounded_by_policy() {
     assert_eq!(brief, Err(RegisterRefusal::TooBrief { expires_min_s: 60 }));
     let response = RegisterRefusal::TooBrief { expires_min_s: 60 }.response(&request("c", 1, &[], None));
     assert_eq!((response.status(), response.get(HeaderName::MinExpires)), (423, Some("60")));
-    let expires = |contact: &str, header| apply(&[], &request("c", 1, &[contact], header), NOW).map(|r| r.bindings[0].expires_in_s(NOW));
+    let expires = |contact: &str, header| {
+        apply(&[], &request("c", 1, &[contact], header), NOW).map(|r| r.bindings[0].expires_in_s(NOW))
+    };
     assert_eq!(expires("<sip:a@b>", Some("99999999999999")), Ok(7200), "cut");
     assert_eq!(expires("<sip:a@b>", None), Ok(3600), "the default");
     assert_eq!(expires("<sip:a@b>;expires=soon", Some("100")), Ok(3600), "§20.10: what cannot be read is an hour");
@@ -100,15 +120,23 @@ fn too_many_contacts_are_refused_but_refreshes_pass() {
     assert_eq!(apply(&full, &request("c", 2, &many[10..], None), NOW).map_err(|r| r.status()), Err(403));
     assert!(apply(&full, &request("c", 2, &many[..1], None), NOW).is_ok());
     let lowered = Policy { contacts_max: 5, ..Policy::default() };
-    assert!(register(&request("c", 2, &many[..1], None), &flow(), &full, &lowered, NOW).is_ok(), "a lowered limit ends nobody's registration");
+    assert!(
+        register(&request("c", 2, &many[..1], None), &flow(), &full, &lowered, NOW).is_ok(),
+        "a lowered limit ends nobody's registration"
+    );
 }
 
 #[test]
 fn rfc5626_6_a_device_that_moves_replaces_its_own_flow() {
     let contact = |ip: &str, reg_id: u32| format!("<sip:bob@{ip}>;+sip.instance=\"<urn:uuid:1>\";reg-id={reg_id}");
-    let first = apply(&[], &request("c", 1, &[&contact("10.0.0.1", 1), &contact("10.0.0.1", 2)], None), NOW).expect("accepted");
-    assert_eq!((first.bindings.len(), first.bindings[1].reg_id, first.bindings[1].instance.as_deref()), (2, Some(2), Some("<urn:uuid:1>")));
-    let moved = apply(&first.bindings, &request("rebooted", 1, &[&contact("10.9.9.9", 1)], None), NOW).expect("accepted");
+    let first =
+        apply(&[], &request("c", 1, &[&contact("10.0.0.1", 1), &contact("10.0.0.1", 2)], None), NOW).expect("accepted");
+    assert_eq!(
+        (first.bindings.len(), first.bindings[1].reg_id, first.bindings[1].instance.as_deref()),
+        (2, Some(2), Some("<urn:uuid:1>"))
+    );
+    let moved =
+        apply(&first.bindings, &request("rebooted", 1, &[&contact("10.9.9.9", 1)], None), NOW).expect("accepted");
     assert_eq!(moved.bindings.len(), 2);
     assert_eq!(moved.bindings[0].contact.as_str(), "sip:bob@10.9.9.9");
 }

@@ -43,7 +43,11 @@ pub(crate) struct InviteServer {
 impl InviteServer {
     /// The request has just come in.
     pub(crate) fn start(now: Instant, timing: &Timing, reliable: bool) -> Self {
-        Self { state: State::Arrived, reliable, deadlines: Deadlines { resend: None, end: Some(now + timing.trying_after) } }
+        Self {
+            state: State::Arrived,
+            reliable,
+            deadlines: Deadlines { resend: None, end: Some(now + timing.trying_after) },
+        }
     }
 
     /// Feeds one input and says what to do. A response that comes too late gets no action.
@@ -91,8 +95,12 @@ impl InviteServer {
                     actions.push(AckMissing);
                 }
             }
-            (Completed | Confirmed, I::Timeout) if self.deadlines.ended(now) => self.enter(Terminated, Deadlines::default()),
-            (Completed | Accepted { .. }, I::Timeout) if self.deadlines.resend_due(now, timing.t2) => actions.push(Send),
+            (Completed | Confirmed, I::Timeout) if self.deadlines.ended(now) => {
+                self.enter(Terminated, Deadlines::default())
+            }
+            (Completed | Accepted { .. }, I::Timeout) if self.deadlines.resend_due(now, timing.t2) => {
+                actions.push(Send)
+            }
             (Completed | Confirmed | Accepted { .. }, I::Respond(_))
             | (Confirmed | Accepted { .. }, I::Retransmission)
             | (Arrived | Proceeding | Confirmed | Accepted { acknowledged: true }, I::Ack)

@@ -110,7 +110,11 @@ fn rfc3261_17_2_1_a_refused_invite_is_answered_until_its_ack() {
     machine.handle(start, &timing(), I::Respond(486));
     let log = run!(machine, start, I::Timeout);
     let sends: Vec<_> = log.iter().map(|(at, _)| *at).collect();
-    assert_eq!(sends, [500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500], "Timer G to T2, ended by Timer H");
+    assert_eq!(
+        sends,
+        [500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500],
+        "Timer G to T2, ended by Timer H"
+    );
     assert!(log.iter().all(|(_, action)| *action == A::Send));
     let mut acknowledged = InviteServer::start(start, &timing(), false);
     acknowledged.handle(start, &timing(), I::Respond(486));

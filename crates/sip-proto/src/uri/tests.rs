@@ -25,8 +25,23 @@ fn rfc3261_19_1_3_examples_fall_into_their_parts() {
 #[test]
 fn what_is_no_uri_is_refused() {
     let bad = [
-        "", "sip", "sip:", "sip:@host", "sip:user@", "sip:a b@c", "sip:a@b:port", "sip:a@b:65536", "<sip:a@b>", "sip:[::1",
-        "sip:[nonsense]", "sip:a@b c", "1sip:a@b", "tel:", "tel:alice", "sip:a@b/path", "sip:u@h\r\nEvil: 1",
+        "",
+        "sip",
+        "sip:",
+        "sip:@host",
+        "sip:user@",
+        "sip:a b@c",
+        "sip:a@b:port",
+        "sip:a@b:65536",
+        "<sip:a@b>",
+        "sip:[::1",
+        "sip:[nonsense]",
+        "sip:a@b c",
+        "1sip:a@b",
+        "tel:",
+        "tel:alice",
+        "sip:a@b/path",
+        "sip:u@h\r\nEvil: 1",
     ];
     for text in bad {
         assert!(Uri::parse(text).is_err(), "{text}");
@@ -39,8 +54,14 @@ fn rfc3261_19_1_4_equivalent_uris() {
         ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtlanTa.CoM;Transport=tcp"),
         ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
         ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;newparam=5"),
-        ("sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com", "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com"),
-        ("sip:alice@atlanta.com?subject=project%20x&priority=urgent", "sip:alice@atlanta.com?priority=urgent&subject=project%20x"),
+        (
+            "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
+            "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
+        ),
+        (
+            "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
+            "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
+        ),
         ("tel:+1-201-555-0123", "tel:+12015550123"),
     ] {
         assert!(uri(a).equivalent(&uri(b)) && uri(b).equivalent(&uri(a)), "{a} {b}");
@@ -67,10 +88,16 @@ fn rfc3261_19_1_4_different_uris() {
 #[test]
 fn parameters_can_be_set_and_taken_away() {
     let contact = uri("sip:a@b;ob;x=1?h=v");
-    assert_eq!(contact.with_param("transport", Some("tls")).map(|u| u.to_string()).as_deref(), Ok("sip:a@b;ob;x=1;transport=tls?h=v"));
+    assert_eq!(
+        contact.with_param("transport", Some("tls")).map(|u| u.to_string()).as_deref(),
+        Ok("sip:a@b;ob;x=1;transport=tls?h=v")
+    );
     assert_eq!(contact.with_param("X", None).map(|u| u.to_string()).as_deref(), Ok("sip:a@b;ob;X?h=v"));
     assert_eq!(contact.without_headers().map(|u| u.to_string()).as_deref(), Ok("sip:a@b;ob;x=1"));
-    assert_eq!(Uri::sip(Some("a b@"), "2001:db8::1", Some(5060)).map(|u| u.to_string()).as_deref(), Ok("sip:a%20b%40@[2001:db8::1]:5060"));
+    assert_eq!(
+        Uri::sip(Some("a b@"), "2001:db8::1", Some(5060)).map(|u| u.to_string()).as_deref(),
+        Ok("sip:a%20b%40@[2001:db8::1]:5060")
+    );
 }
 
 #[test]
