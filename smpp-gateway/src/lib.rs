@@ -64,7 +64,7 @@ pub(crate) struct Shared {
     random: Mutex<Random>,
 }
 
-/// A running gateway. Dropping it without [`Self::stop`] stops it at once; leases then end by themselves.
+/// A running gateway. Dropping it without [`Self::stop`] ends claiming at once; binds unbind in the background.
 #[derive(Debug)]
 pub struct Handle {
     shared: Arc<Shared>,

@@ -22,6 +22,7 @@ Control:
 import argparse
 import asyncio
 import json
+import os
 import struct
 import sys
 import time
@@ -373,6 +374,8 @@ async def main():
     http = await asyncio.start_server(lambda r, w: control(smsc, r, w), options.host, options.control_port)
     ports = {"smpp_port": server.sockets[0].getsockname()[1], "control_port": http.sockets[0].getsockname()[1]}
     print(json.dumps(ports), flush=True)
+    # The codec prints while it parses times; nobody reads that.
+    sys.stdout = open(os.devnull, "w")
     async with server, http:
         # Ends with whoever started it: its standard input is closed then.
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -213,14 +213,15 @@ impl<'a> Drive<'a> {
         self.bind.settle((Entry::Outcome(outcome), None)).await;
     }
 
-    /// The carrier may have the text, but nobody will know: it is sent again.
+    /// The carrier may have the text, but nobody will know: it counts as a temporary error, so that a text that breaks
+    /// the carrier's link each time comes to an end.
     async fn unanswered(&mut self, key: u64) {
         let (name, shared) = (&self.bind.line.facts.name, &self.bind.shared);
         shared.metrics.unanswered.with([name]).increment();
         let Some((part, permit)) = self.held.take_unanswered(key) else { return };
-        tracing::warn!(carrier = %name, message = %part.message, part = part.part, "no answer to a text; it is sent again");
-        let at = shared.now().after(Duration::from_millis(shared.config.retry_min_ms));
-        let outcome = self.outcome(part, SubmitResult::RetryAt { at, code: NO_ANSWER.0 });
+        tracing::warn!(carrier = %name, message = %part.message, part = part.part, "no answer to a text");
+        let result = judge(&part, NO_ANSWER, "", shared.now(), &shared.config);
+        let outcome = self.outcome(part, result);
         self.bind.settle((Entry::Outcome(outcome), Some(permit))).await;
     }
 
