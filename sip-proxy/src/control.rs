@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::Id;
-use base::id::kind::{Call as CallKind, Tenant};
+use base::id::kind::{Call as CallKind, Device, MediaSession, Tenant, User};
 use call::Cause;
 use domain::ports::{Calls, RunningCall, Unavailable};
 use tokio::sync::oneshot;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::edge::Inlet;
+use crate::location::Location;
 use crate::shard::{Command, ToShard};
 
 /// How often a drain looks whether calls are left.
@@ -35,6 +36,30 @@ pub struct Handle {
 #[derive(Clone)]
 pub struct CallsPort {
     inlet: Inlet,
+}
+
+/// Ends calls whose media has stopped.
+pub struct MediaWatch {
+    calls: CallsPort,
+}
+
+impl MediaWatch {
+    /// The relay has seen no packet of this session for too long: its call ends.
+    pub async fn media_timed_out(&self, session: Id<MediaSession>) {
+        let _ = self.calls.end_with(Id::from_i64(session.as_i64()), Cause::MediaTimeout).await;
+    }
+}
+
+/// Ends registrations from outside the registrar.
+pub struct Registrations {
+    location: Arc<Location>,
+}
+
+impl Registrations {
+    /// Drops every binding of a device.
+    pub fn drop_device(&self, user: Id<User>, device: Id<Device>) {
+        self.location.update(user, |placed| placed.retain(|p| p.device != device));
+    }
 }
 
 impl Handle {
@@ -58,10 +83,14 @@ impl Handle {
         Arc::new(CallsPort { inlet: self.inlet.clone() })
     }
 
-    /// The relay has seen no packet of this session for too long: its call ends.
-    pub async fn media_timed_out(&self, session: Id<base::id::kind::MediaSession>) {
-        let call = Id::from_i64(session.as_i64());
-        let _ = self.calls().end_with(call, Cause::MediaTimeout).await;
+    /// Where the relay's notices go.
+    pub fn media_watch(&self) -> MediaWatch {
+        MediaWatch { calls: CallsPort { inlet: self.inlet.clone() } }
+    }
+
+    /// For whoever ends registrations from outside.
+    pub fn registrations(&self) -> Registrations {
+        Registrations { location: Arc::clone(&self.context.location) }
     }
 
     /// Takes no new calls, waits up to `deadline` for running ones, then ends them with BYE, and waits until every record

@@ -32,7 +32,7 @@ use tokio_util::task::TaskTracker;
 
 pub use config::Config;
 pub use context::Deps;
-pub use control::Handle;
+pub use control::{CallsPort, Handle, MediaWatch, Registrations};
 pub use edge::{EdgeError, Listeners, bind};
 
 use context::Context;

@@ -1,0 +1,71 @@
+//! The first start on an empty database: an administrator and, if wanted, a demo tenant with two users that can call and
+//! text each other. Passwords are random, shown once, and kept only as verifiers.
+
+use base::{Random, Secret};
+use store::Store;
+
+use crate::apply;
+use crate::config::Config;
+use crate::start::StartError;
+
+/// Five bits a character: 100 bits.
+const PASSWORD_LENGTH: usize = 20;
+/// Login of the administrator.
+const ADMIN: &str = "admin";
+
+/// What was made, with the secrets to show once.
+pub(crate) struct Seeded {
+    pub(crate) admin_login: String,
+    pub(crate) admin_password: Secret,
+    pub(crate) users: Vec<DemoUser>,
+}
+
+/// A user of the demo tenant.
+pub(crate) struct DemoUser {
+    pub(crate) name: &'static str,
+    pub(crate) number: &'static str,
+    pub(crate) sip_password: Secret,
+    pub(crate) password: Secret,
+}
+
+/// Seeds when the database holds no user yet.
+pub(crate) async fn first_start(store: &Store, config: &Config) -> Result<Option<Seeded>, StartError> {
+    if store.has_users().await.map_err(StartError::new)? {
+        return Ok(None);
+    }
+    let mut random = Random::from_entropy();
+    let mut secret = || Secret::new(random.token(PASSWORD_LENGTH));
+    let admin_password = secret();
+    // Numbers of the range reserved for fiction (NANPA 555-0100 to 0199).
+    let users = vec![
+        DemoUser { name: "alice", number: "+12025550101", sip_password: secret(), password: secret() },
+        DemoUser { name: "bob", number: "+12025550102", sip_password: secret(), password: secret() },
+    ];
+    let wanted = config.node.demo && !config.sip_proxy.default_domain.is_empty();
+    if wanted {
+        let manifest = demo_manifest(&config.sip_proxy.default_domain, &users);
+        apply::apply_text(store, "demo", &manifest).await.map_err(StartError::new)?;
+    }
+    store.create_admin(ADMIN, &admin_password).await.map_err(StartError::new)?;
+    Ok(Some(Seeded { admin_login: ADMIN.into(), admin_password, users: if wanted { users } else { Vec::new() } }))
+}
+
+/// The demo tenant as a manifest: calls between its users are free, texts cost a cent, and no rate leads to the public
+/// network.
+fn demo_manifest(domain: &str, users: &[DemoUser]) -> String {
+    let mut text = format!(
+        "[[tenant]]\nname = \"demo\"\ncurrency = \"USD\"\ndomains = [\"{domain}\"]\n\n\
+         [[rate]]\ntenant = \"demo\"\nservice = \"voice_on_net\"\nprefix = \"\"\nprice = \"0\"\n\n\
+         [[rate]]\ntenant = \"demo\"\nservice = \"sms_out\"\nprefix = \"1202555\"\nprice = \"0.01\"\n"
+    );
+    for user in users {
+        text.push_str(&format!(
+            "\n[[user]]\ntenant = \"demo\"\nname = \"{}\"\npassword = \"{}\"\nsip_password = \"{}\"\nnumbers = [\"{}\"]\nbalance = \"10.00\"\n",
+            user.name,
+            user.password.expose(),
+            user.sip_password.expose(),
+            user.number
+        ));
+    }
+    text
+}
