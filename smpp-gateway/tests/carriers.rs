@@ -73,7 +73,7 @@ async fn m17_throttled_texts_go_by_the_other_carrier_without_loss_or_duplicate()
         world.queue.put(&format!("text {n}"), &[carrier_id(1), carrier_id(2)]);
     }
     world.queued.notify_one();
-    world.queue.until("acceptance of all", |rows| all_accepted(rows)).await;
+    world.queue.until("acceptance of all", all_accepted).await;
     let mut texts = second.seen().texts.clone();
     texts.sort();
     texts.dedup();
@@ -99,7 +99,7 @@ async fn m17_a_carrier_that_unbinds_hands_its_texts_to_the_next_and_gets_later_o
     second.seen().answer = Answer::Take;
     let port = first.port;
     drop(first);
-    world.queue.until("acceptance of all", |rows| all_accepted(rows)).await;
+    world.queue.until("acceptance of all", all_accepted).await;
     assert_eq!(second.seen().texts.len(), 5);
     let first = Smsc::start_on(port).await;
     first.until("a new bind", |seen| seen.bound == 1).await;
@@ -122,7 +122,7 @@ async fn a_queue_that_waits_for_its_carrier_moves_as_soon_as_that_is_bound() {
     smsc.until("a refused bind", |seen| seen.refused >= 2).await;
     assert_eq!(world.queue.lock().claims, 0, "nothing is claimed for a carrier that is not bound");
     smsc.seen().password = "secret".into();
-    world.queue.until("acceptance of all", |rows| all_accepted(rows)).await;
+    world.queue.until("acceptance of all", all_accepted).await;
     gateway.stop().await;
 }
 
@@ -158,7 +158,7 @@ async fn a_text_without_an_answer_is_sent_again() {
     smsc.seen().answers = vec![Answer::Silence];
     world.queue.put("twice", &[carrier_id(1)]);
     world.queued.notify_one();
-    world.queue.until("acceptance", |rows| all_accepted(rows)).await;
+    world.queue.until("acceptance", all_accepted).await;
     assert_eq!(smsc.seen().texts, ["twice", "twice"]);
     gateway.stop().await;
 }
@@ -204,7 +204,7 @@ async fn m18_a_gateway_that_dies_in_the_middle_loses_nothing_and_repeats_at_most
     drop(gateway);
     assert!(world.queue.accepted() < 2_000, "it was killed too late to prove anything");
     let gateway = world.start(config);
-    world.queue.until("acceptance of all", |rows| all_accepted(rows)).await;
+    world.queue.until("acceptance of all", all_accepted).await;
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
     smsc.seen().texts.iter().for_each(|text| *count.entry(text.clone()).or_default() += 1);
     let repeated: usize = count.values().map(|times| times - 1).sum();
@@ -229,7 +229,7 @@ async fn a_store_that_is_down_for_a_while_gets_every_answer_and_nothing_is_sent_
     world.queue.down.store(true, Ordering::SeqCst);
     smsc.until("what was claimed", |seen| seen.texts.len() >= 10).await;
     world.queue.down.store(false, Ordering::SeqCst);
-    world.queue.until("acceptance of all", |rows| all_accepted(rows)).await;
+    world.queue.until("acceptance of all", all_accepted).await;
     assert_eq!(smsc.seen().texts.len(), 100);
     gateway.stop().await;
 }

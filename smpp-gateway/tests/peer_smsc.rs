@@ -63,7 +63,7 @@ impl Peer {
         serde_json::from_str(body).unwrap()
     }
 
-    async fn post(&self, path: &'static str, body: Value) -> Value {
+    fn post(&self, path: &'static str, body: Value) -> Value {
         tokio::task::block_in_place(|| self.ask("POST", path, &body))
     }
 
@@ -111,16 +111,17 @@ async fn m6_receipts_match_in_every_form_and_order() {
             world.queue.put("hello", &[carrier_id(1)]);
             world.queued.notify_one();
             world.queue.until("acceptance and receipt", |rows| accepted(rows) && rows.receipts.len() == 1).await;
-            let state = world.queue.lock();
-            let RowState::Accepted { id, .. } = &state.rows[0].state else { panic!("{:?}", state.rows[0]) };
-            let stored = smpp_proto::ReceiptId::new(id).canonical();
-            let candidates = &state.receipts[0].id_candidates;
-            assert!(candidates.contains(&stored), "{response} {report}: {stored} {candidates:?}");
-            assert_eq!(
-                (state.receipts[0].state, state.receipts[0].code.as_deref()),
-                (ReceiptState::Undeliverable, Some("027"))
-            );
-            drop(state);
+            {
+                let state = world.queue.lock();
+                let RowState::Accepted { id, .. } = &state.rows[0].state else { panic!("{:?}", state.rows[0]) };
+                let stored = smpp_proto::ReceiptId::new(id).canonical();
+                let candidates = &state.receipts[0].id_candidates;
+                assert!(candidates.contains(&stored), "{response} {report}: {stored} {candidates:?}");
+                assert_eq!(
+                    (state.receipts[0].state, state.receipts[0].code.as_deref()),
+                    (ReceiptState::Undeliverable, Some("027"))
+                );
+            }
             assert_eq!(peer.messages().len(), 1);
             handle.stop().await;
         }
@@ -173,7 +174,7 @@ async fn m5_texts_of_another_codec_arrive_whole_in_every_form() {
         let order = if matches!(concat, "none" | "payload") { json!([1]) } else { json!([3, 1, 2]) };
         let wanted = json!({"from": "+15550009", "to": "+15550001", "text": text, "coding": coding, "concat": concat,
             "order": order, "reference": 513});
-        let answer = peer.post("/deliver", wanted).await;
+        let answer = peer.post("/deliver", wanted);
         let statuses = answer["statuses"].as_array().unwrap();
         assert!(statuses.iter().all(|status| status == "ESME_ROK"), "{answer}");
         let mut parts = world.queue.lock().inbound.clone();
@@ -218,7 +219,7 @@ async fn a_carrier_that_cuts_or_unbinds_is_bound_again_and_gets_the_rest() {
                 rows.rows.iter().any(|row| row.state == RowState::Queued) && rows.rows.len() % 100 == 0
             })
             .await;
-        peer.post(end, json!({})).await;
+        peer.post(end, json!({}));
         world.queue.until("acceptance of all", accepted).await;
     }
     handle.stop().await;

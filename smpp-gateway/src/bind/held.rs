@@ -57,6 +57,7 @@ impl Held {
 
     /// Since when the oldest of the last `queued` parts is here.
     pub(super) fn queued_since(&self, queued: usize) -> Option<Instant> {
-        self.by_key.values().rev().take(queued).last().map(|leased| leased.since)
+        let oldest = queued.checked_sub(1)?;
+        self.by_key.values().nth_back(oldest).map(|leased| leased.since)
     }
 }
