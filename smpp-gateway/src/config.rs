@@ -40,8 +40,6 @@ settings::config! {
         pub default_alphabet: Alphabet = Alphabet::Gsm7,
         /// How carriers write message ids in response and receipt: auto, same, hex_then_decimal, decimal_then_hex.
         pub receipt_id_form: ReceiptIdForm = ReceiptIdForm::Auto,
-        /// How often queue rows whose time is over are swept, milliseconds; 0: somebody else does it.
-        pub sweep_interval_ms: u64 = 30_000,
     }
 }
 

@@ -15,6 +15,9 @@ use crate::{Shared, stop_asked};
 /// Least time between claims when the lines, not the queue, are what is short: lets their room add up to a batch.
 const FULL_LINES_WAIT: Duration = Duration::from_millis(5);
 
+/// Least number of parts to ask for, so that one nearly full line does not make claims tiny.
+const CLAIM_MIN: usize = 16;
+
 /// What a look at the queue has left.
 #[derive(Debug, PartialEq, Eq)]
 enum Left {
@@ -58,8 +61,9 @@ async fn look(shared: &Shared) -> Left {
 /// One claim.
 async fn claim(shared: &Shared, open: &Open) -> Left {
     let carriers: Vec<_> = open.lines.iter().map(|(id, _)| *id).collect();
-    let room: usize = open.lines.iter().map(|(_, room)| room).sum();
-    let limit = room.min(shared.config.claim_parts_max);
+    // All of them may be for one line: what that one cannot take would only be given back.
+    let least_room = open.lines.iter().map(|(_, room)| *room).min().unwrap_or_default();
+    let limit = least_room.max(CLAIM_MIN).min(shared.config.claim_parts_max);
     let claimed = shared.deps.queue.claim(&carriers, limit, shared.now(), shared.config.lease()).await;
     let parts = match claimed {
         Ok(parts) => parts,

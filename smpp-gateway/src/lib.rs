@@ -71,7 +71,6 @@ pub struct Handle {
     stopping: watch::Sender<bool>,
     dispatch: JoinHandle<()>,
     roster: JoinHandle<()>,
-    sweep: JoinHandle<()>,
 }
 
 /// A carrier as an administrator sees it.
@@ -98,8 +97,7 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, GatewayError> {
     let (stopping, stopped) = watch::channel(false);
     Ok(Handle {
         dispatch: tokio::spawn(dispatch::run(Arc::clone(&shared), stopped.clone())),
-        roster: tokio::spawn(roster::run(Arc::clone(&shared), stopped.clone())),
-        sweep: tokio::spawn(sweep(Arc::clone(&shared), stopped)),
+        roster: tokio::spawn(roster::run(Arc::clone(&shared), stopped)),
         shared,
         stopping,
     })
@@ -121,7 +119,6 @@ impl Handle {
         let all = async {
             _ = (&mut self.dispatch).await;
             _ = (&mut self.roster).await;
-            _ = (&mut self.sweep).await;
         };
         if tokio::time::timeout(patience, all).await.is_err() {
             tracing::warn!("binds did not end in time; texts in flight will be sent again after their lease");
@@ -133,7 +130,6 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.dispatch.abort();
         self.roster.abort();
-        self.sweep.abort();
     }
 }
 
@@ -168,23 +164,4 @@ pub(crate) async fn stop_asked(stopped: &mut watch::Receiver<bool>) {
 /// Whether [`stop_asked`] would end at once.
 pub(crate) fn is_stopped(stopped: &watch::Receiver<bool>) -> bool {
     *stopped.borrow() || stopped.has_changed().is_err()
-}
-
-/// Sweeps the queue now and then, unless somebody else does.
-async fn sweep(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let interval = Duration::from_millis(shared.config.sweep_interval_ms);
-    if interval.is_zero() {
-        return;
-    }
-    loop {
-        tokio::select! {
-            () = stop_asked(&mut stopped) => return,
-            () = tokio::time::sleep(interval) => {}
-        }
-        match shared.deps.queue.sweep(shared.now()).await {
-            Ok(0) => {}
-            Ok(rows) => tracing::debug!(rows, "swept the queue of texts"),
-            Err(error) => tracing::warn!(%error, "the queue of texts cannot be swept"),
-        }
-    }
 }

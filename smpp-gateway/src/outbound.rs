@@ -80,26 +80,34 @@ fn relative_time(left: Duration) -> String {
 }
 
 /// What becomes of a part after the carrier's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Verdict {
+    /// This is noted.
+    Note(SubmitResult),
+    /// The carrier took nothing and is only too busy: the part goes back to its old place in the queue, where another
+    /// carrier of its plan may have it at once. The pause is kept by the bind.
+    GiveBack,
+}
+
+/// Decides.
 pub(crate) fn judge(
     part: &QueuedPart,
     status: CommandStatus,
     message_id: &str,
     now: Timestamp,
     config: &Config,
-) -> SubmitResult {
+) -> Verdict {
     let code = status.0;
-    match status.class() {
+    Verdict::Note(match status.class() {
         StatusClass::Accepted => SubmitResult::Accepted { carrier_message_id: message_id.to_owned() },
-        // At once, and in its old place in the queue: the pause is kept by the bind, another carrier need not wait.
-        StatusClass::Throttled => SubmitResult::RetryAt { at: part.message.created_at(), code },
+        StatusClass::Throttled => return Verdict::GiveBack,
         StatusClass::Link => SubmitResult::RetryAt { at: now.after(Duration::from_millis(config.retry_min_ms)), code },
         StatusClass::Temporary if part.attempts < config.retries_max => {
             let tripled = config.retry_min_ms.saturating_mul(3u64.saturating_pow(part.attempts));
             SubmitResult::RetryAt { at: now.after(Duration::from_millis(tripled.min(config.retry_max_ms))), code }
         }
-        StatusClass::Temporary => SubmitResult::NextCarrier { code },
-        StatusClass::Permanent => SubmitResult::NextCarrier { code },
-    }
+        StatusClass::Temporary | StatusClass::Permanent => SubmitResult::NextCarrier { code },
+    })
 }
 
 #[cfg(test)]
@@ -158,19 +166,19 @@ mod tests {
         let (config, now) = (Config::default(), Timestamp::from_millis(1_800_000_000_000));
         let mut part = part("x", Encoding::Gsm7, 1, 1);
         let accepted = judge(&part, CommandStatus::ESME_ROK, "0A", now, &config);
-        assert_eq!(accepted, SubmitResult::Accepted { carrier_message_id: "0A".into() });
+        assert_eq!(accepted, Verdict::Note(SubmitResult::Accepted { carrier_message_id: "0A".into() }));
         let throttled = judge(&part, CommandStatus::ESME_RTHROTTLED, "", now, &config);
-        assert_eq!(throttled, SubmitResult::RetryAt { at: part.message.created_at(), code: 0x58 });
+        assert_eq!(throttled, Verdict::GiveBack);
         let mut waits = vec![];
         loop {
             match judge(&part, CommandStatus::ESME_RSYSERR, "", now, &config) {
-                SubmitResult::RetryAt { at, code: 8 } => waits.push(at.since(now).as_secs()),
-                other => break assert_eq!(other, SubmitResult::NextCarrier { code: 8 }),
+                Verdict::Note(SubmitResult::RetryAt { at, code: 8 }) => waits.push(at.since(now).as_secs()),
+                other => break assert_eq!(other, Verdict::Note(SubmitResult::NextCarrier { code: 8 })),
             }
             part.attempts += 1;
         }
         assert_eq!(waits, [5, 15, 45, 135, 300]);
         let refused = judge(&part, CommandStatus::ESME_RINVDSTADR, "", now, &config);
-        assert_eq!(refused, SubmitResult::NextCarrier { code: 0x0b });
+        assert_eq!(refused, Verdict::Note(SubmitResult::NextCarrier { code: 0x0b }));
     }
 }

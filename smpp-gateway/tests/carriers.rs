@@ -235,6 +235,41 @@ async fn a_store_that_is_down_for_a_while_gets_every_answer_and_nothing_is_sent_
 }
 
 #[tokio::test]
+async fn an_answer_that_the_store_never_takes_does_not_hold_up_the_others() {
+    let smsc = Smsc::start().await;
+    let world = World::new([carrier(1, smsc.port)]);
+    let gateway = world.start(quick());
+    *world.queue.poison.lock().unwrap() = Some("0000001D".into());
+    for n in 0..300 {
+        world.queue.put(&format!("text {n}"), &[carrier_id(1)]);
+    }
+    world
+        .queue
+        .until("acceptance of all but one", |rows| {
+            rows.rows.iter().filter(|row| row.state == RowState::Queued).count() == 1
+        })
+        .await;
+    assert_eq!(smsc.seen().texts.len(), 300);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn m17_throttling_keeps_the_order_of_the_queue() {
+    let smsc = Smsc::start().await;
+    let world = World::new([CarrierFacts { window: 1, ..carrier(1, smsc.port) }]);
+    for n in 0..30 {
+        world.queue.put(&format!("text {n}"), &[carrier_id(1)]);
+    }
+    smsc.seen().answers =
+        vec![Answer::Take, Answer::Refuse(CommandStatus::ESME_RTHROTTLED), Answer::Take, Answer::Take];
+    let gateway = world.start(quick());
+    world.queue.until("acceptance of all", all_accepted).await;
+    let expected: Vec<_> = (0..30).map(|n| format!("text {n}")).collect();
+    assert_eq!(smsc.seen().texts, expected);
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn stopping_gives_back_what_was_not_sent_and_waits_for_open_answers() {
     let smsc = Smsc::start().await;
     let world = World::new([CarrierFacts { window: 2, ..carrier(1, smsc.port) }]);

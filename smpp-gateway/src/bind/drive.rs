@@ -24,7 +24,7 @@ use super::client::Bind;
 use super::held::Held;
 use crate::inbound;
 use crate::lines::Leased;
-use crate::outbound::{NO_ANSWER, Submit, judge};
+use crate::outbound::{NO_ANSWER, Submit, Verdict, judge};
 use crate::settle::Entry;
 use crate::{Shared, stop_asked};
 
@@ -195,13 +195,17 @@ impl<'a> Drive<'a> {
             return self.answered_late(answer).await;
         }
         let Some(part) = self.held.get(answer.key) else { return };
-        let result = judge(part, answer.status, &answer.message_id, shared.now(), &shared.config);
-        if let SubmitResult::NextCarrier { .. } = result {
-            tracing::info!(carrier = %name, message = %part.message, %status, "text refused by the carrier");
-        }
-        if let Some(leased) = self.held.take(answer.key) {
-            shared.metrics.answer_wait.with([name]).observe(leased.since.elapsed().as_secs_f64());
-            self.settle(leased, result).await;
+        let verdict = judge(part, answer.status, &answer.message_id, shared.now(), &shared.config);
+        let Some(leased) = self.held.take(answer.key) else { return };
+        shared.metrics.answer_wait.with([name]).observe(leased.since.elapsed().as_secs_f64());
+        match verdict {
+            Verdict::GiveBack => self.bind.give_back(leased).await,
+            Verdict::Note(result) => {
+                if let SubmitResult::NextCarrier { .. } = result {
+                    tracing::info!(carrier = %name, message = %leased.part.message, %status, "text refused by the carrier");
+                }
+                self.settle(leased, result).await;
+            }
         }
     }
 
@@ -220,9 +224,11 @@ impl<'a> Drive<'a> {
         shared.metrics.unanswered.with([name]).increment();
         let Some((part, permit)) = self.held.take_unanswered(key) else { return };
         tracing::warn!(carrier = %name, message = %part.message, part = part.part, "no answer to a text");
-        let result = judge(&part, NO_ANSWER, "", shared.now(), &shared.config);
-        let outcome = self.outcome(part, result);
-        self.bind.settle((Entry::Outcome(outcome), Some(permit))).await;
+        let entry = match judge(&part, NO_ANSWER, "", shared.now(), &shared.config) {
+            Verdict::Note(result) => Entry::Outcome(self.outcome(part, result)),
+            Verdict::GiveBack => Entry::Unsent(part),
+        };
+        self.bind.settle((entry, Some(permit))).await;
     }
 
     async fn settle(&self, leased: Leased, result: SubmitResult) {

@@ -62,13 +62,21 @@ pub struct MemoryQueue {
     state: Mutex<Rows>,
     changed: watch::Sender<u64>,
     pub down: AtomicBool,
+    /// Answers with this id are refused, for ever.
+    pub poison: Mutex<Option<String>>,
     next: Mutex<i64>,
 }
 
 impl MemoryQueue {
     pub fn new() -> Arc<Self> {
         let (changed, _) = watch::channel(0);
-        Arc::new(Self { state: Mutex::default(), changed, down: AtomicBool::new(false), next: Mutex::new(1) })
+        Arc::new(Self {
+            state: Mutex::default(),
+            changed,
+            down: AtomicBool::new(false),
+            poison: Mutex::default(),
+            next: Mutex::new(1),
+        })
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Rows> {
@@ -179,6 +187,14 @@ impl SmsQueue for MemoryQueue {
 
     async fn submitted(&self, outcomes: &[SubmitOutcome]) -> Result<(), Unavailable> {
         self.up()?;
+        let poison = self.poison.lock().unwrap().clone();
+        let poisoned = |outcome: &SubmitOutcome| match &outcome.result {
+            SubmitResult::Accepted { carrier_message_id } => Some(carrier_message_id) == poison.as_ref(),
+            _ => false,
+        };
+        if outcomes.iter().any(poisoned) {
+            return Err(Unavailable("poison".into()));
+        }
         let mut state = self.lock();
         for outcome in outcomes {
             let Rows { rows, retries, .. } = &mut *state;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// A lowered rate is raised by a tenth (at least one per second) this often.
-const RAISE_EVERY: Duration = Duration::from_secs(1);
+/// A lowered rate is raised by a quarter (at least one per second) this often: it doubles in less than a second, because
+/// carriers count by the second, and what was too fast in the last one may be welcome in the next.
+const RAISE_EVERY: Duration = Duration::from_millis(250);
 
 /// Additive-multiplicative control of one session's rate.
 #[derive(Debug, Clone)]
@@ -84,7 +85,7 @@ impl Throttle {
         let Some(lowered) = &mut self.lowered else { return limit };
         while now.saturating_duration_since(lowered.raised_at) >= RAISE_EVERY {
             lowered.raised_at += RAISE_EVERY;
-            lowered.per_second = lowered.per_second.saturating_add((lowered.per_second / 10).max(1));
+            lowered.per_second = lowered.per_second.saturating_add((lowered.per_second / 4).max(1));
             if lowered.per_second >= limit.unwrap_or(lowered.enough) {
                 self.lowered = None;
                 return limit;
