@@ -232,7 +232,7 @@ pub(crate) fn has_empty_part(text: &str) -> bool {
             }
             b'<' => {
                 open = false;
-                memchr::memchr(b'>', &bytes[at..]).map_or(bytes.len(), |n| at + n + 1)
+                memchr::memchr(b'>', &bytes[at..]).map_or(at + 1, |n| at + n + 1)
             }
             _ => {
                 open = false;

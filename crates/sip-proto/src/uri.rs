@@ -237,27 +237,47 @@ pub(crate) fn push_host_port(out: &mut String, host: &str, port: Option<u16>) {
 }
 
 fn parse(text: Text) -> Result<Uri, ParseError> {
-    let whole = text.as_str();
+    let (scheme, Layout { port, has_user, has_password, user, password, host, params, headers }) =
+        layout(text.as_str())?;
+    Ok(Uri { text, scheme, port, has_user, has_password, user, password, host, params, headers })
+}
+
+/// Checks a URI without keeping anything: its scheme, and whether it has a headers part.
+pub(crate) fn check(text: &str) -> Result<(Scheme, bool), ParseError> {
+    layout(text).map(|(scheme, layout)| (scheme, layout.headers.0 != layout.headers.1))
+}
+
+fn layout(whole: &str) -> Result<(Scheme, Layout), ParseError> {
     if whole.len() > base::limits::SIP_MESSAGE_BYTES_MAX {
         return Err(ParseError::TooLarge { what: "URI", limit_max: base::limits::SIP_MESSAGE_BYTES_MAX });
     }
-    if let Some(bad) = whole.bytes().position(|b| b <= b' ' || b == 0x7f || b == b'<' || b == b'>' || b == b'"') {
+    if let Some(bad) = whole.bytes().position(|b| !URI_BYTE[usize::from(b)]) {
         return Err(ParseError::malformed("URI", bad));
     }
-    let colon = whole.find(':').ok_or(ParseError::malformed("URI scheme", 0))?;
+    let colon = memchr::memchr(b':', whole.as_bytes()).ok_or(ParseError::malformed("URI scheme", 0))?;
     let scheme = scheme_of(&whole[..colon]).ok_or(ParseError::malformed("URI scheme", 0))?;
     let start = colon + 1;
-    let (scheme, mut layout) = match scheme {
+    Ok(match scheme {
         Scheme::Sip | Scheme::Sips => (scheme, sip_layout(whole, start)?),
         Scheme::Tel => (scheme, tel_layout(whole, start)?),
         Scheme::Other => (scheme, Layout::default()),
-    };
-    if !layout.has_user {
-        layout.user = Span::default();
-    }
-    let Layout { port, has_user, has_password, user, password, host, params, headers } = layout;
-    Ok(Uri { text, scheme, port, has_user, has_password, user, password, host, params, headers })
+    })
 }
+
+/// Everything but controls, space, quotes and angle brackets.
+const URI_BYTE: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut byte = 0;
+    while byte <= 0x20 {
+        table[byte] = false;
+        byte += 1;
+    }
+    table[0x7f] = false;
+    table[b'<' as usize] = false;
+    table[b'>' as usize] = false;
+    table[b'"' as usize] = false;
+    table
+};
 
 #[derive(Default)]
 struct Layout {
@@ -388,13 +408,14 @@ fn same_sip(a: &Uri, b: &Uri) -> bool {
 /// Parameters of both must be equal; one that only one side has matters when it is `decisive`.
 fn params_match(a: &Uri, b: &Uri, decisive: &dyn Fn(&str) -> bool) -> bool {
     let one_way = |x: &Uri, y: &Uri| {
-        Params::new(x.params()).all(|(name, value)| match y.param(name) {
-            Some(other) => match (value, other) {
+        Params::new(x.params()).all(|(name, value)| {
+            let same = |other: Option<&str>| match (value, other) {
                 (Some(v), Some(o)) => unescape(v).eq_ignore_ascii_case(&unescape(o)),
                 (None, None) => true,
                 (Some(_), None) | (None, Some(_)) => false,
-            },
-            None => !decisive(name),
+            };
+            let mut named = Params::new(y.params()).filter(|(n, _)| n.eq_ignore_ascii_case(name)).peekable();
+            if named.peek().is_some() { named.any(|(_, other)| same(other)) } else { !decisive(name) }
         })
     };
     one_way(a, b) && one_way(b, a)

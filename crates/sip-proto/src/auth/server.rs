@@ -114,7 +114,7 @@ impl Authenticator {
         }
     }
 
-    /// Whether the URI in credentials names what the request is for: the same user (if any) and host. Proxies on the
+    /// Whether the URI in credentials names what the request is for: the same host. Proxies on the
     /// way may have changed the rest (RFC 3261 §22.4 (5)).
     pub fn uri_fits(credentials: &Credentials, request_uri: &crate::uri::Uri) -> bool {
         credentials.uri == request_uri.as_str()

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::state::{Acknowledged, Cancel, ClientEntry, ClientMachine, Entry, Inviting};
 use super::{ClientTx, Endpoint, Event, key};
 use crate::flow::Flow;
-use crate::message::{HeaderName, Message, NameAddr, RequestBuilder};
+use crate::message::{HeaderName, Message, RequestBuilder, tag_of};
 use crate::method::Method;
 use crate::transaction::{Client, ClientAction, ClientActions, InviteClient, client, invite_client};
 
@@ -57,7 +57,7 @@ impl Endpoint {
         let branch = self.new_branch();
         let bytes = draft.build_with(&self.via_line(&flow, &branch));
         draft_ack_key(&mut self.state.scratch, &draft);
-        let to_tag = draft.get(HeaderName::To).and_then(tag_of);
+        let to_tag = draft.get(HeaderName::To).and_then(tag_of).map(str::to_owned);
         let found = self.state.find();
         if let (Some(entry), Some(to_tag)) = (found.and_then(|id| self.state.client(id)), to_tag)
             && let ClientMachine::Invite(_, inviting) = &mut entry.machine
@@ -224,8 +224,7 @@ impl Endpoint {
         if let Some(ClientEntry { machine: ClientMachine::Invite(_, inviting), .. }) = self.state.client(id)
             && is_success
         {
-            let to = response.to();
-            let tag = to.as_ref().and_then(NameAddr::tag).unwrap_or_default();
+            let tag = response.header(HeaderName::To).and_then(tag_of).unwrap_or_default();
             if let Some(known) = inviting.acks.iter().find(|a| *a.to_tag == *tag) {
                 let again = known.ack.clone();
                 self.state.stats.retransmissions_received += 1;
@@ -307,14 +306,10 @@ fn refusal_ack(entry: &mut ClientEntry, response: Option<&Message>) -> Option<By
     inviting.refusal_ack.clone()
 }
 
-fn tag_of(address: &str) -> Option<String> {
-    NameAddr::parse(address).ok()?.tag().map(str::to_owned)
-}
-
 /// The key by which an ACK finds its INVITE.
 fn draft_ack_key(out: &mut Vec<u8>, draft: &RequestBuilder) {
     let from_tag = draft.get(HeaderName::From).and_then(tag_of).unwrap_or_default();
     let sequence =
         draft.get(HeaderName::CSeq).and_then(|value| value.split_once(' ')).and_then(|(n, _)| n.parse().ok());
-    key::invite(out, "a", draft.get(HeaderName::CallId).unwrap_or_default(), &from_tag, "", sequence.unwrap_or(0));
+    key::invite(out, "a", draft.get(HeaderName::CallId).unwrap_or_default(), from_tag, "", sequence.unwrap_or(0));
 }

@@ -38,7 +38,8 @@ pub struct EndpointConfig {
     /// Answers over UDP go to the source port even when the request has no `rport` (RFC 3581 applied unasked). Off by
     /// default, as RFC 3261 §18.2.2 says.
     pub force_rport: bool,
-    /// Most transactions; over it new requests get 503 without one. `base::limits::SIP_TRANSACTIONS_MAX`.
+    /// Most transactions; over it new requests get 503 without one. Requests in a dialog get an eighth more, our own
+    /// requests twice as many. `base::limits::SIP_TRANSACTIONS_MAX`.
     pub transactions_max: usize,
     /// Retry-After of such a 503, seconds.
     pub retry_after_s: u32,

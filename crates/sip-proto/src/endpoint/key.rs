@@ -2,7 +2,7 @@
 //!
 //! Keys are written into a scratch buffer, looked up from there, and copied only when a transaction is made.
 
-use crate::message::{Message, Via};
+use crate::message::{HeaderName, Message, Via, tag_of};
 use crate::method::Method;
 
 /// Separates the parts of a key; it cannot stand in any of them.
@@ -38,7 +38,7 @@ pub(super) fn server(out: &mut Vec<u8>, request: &Message, via: &Via, method: Me
         None => {
             part(out, "o");
             part(out, request.request_uri_text());
-            part(out, request.from().as_ref().and_then(|f| f.tag()).unwrap_or_default());
+            part(out, request.header(HeaderName::From).and_then(tag_of).unwrap_or_default());
             part(out, request.call_id());
             out.extend_from_slice(&request.cseq().map_or(0, |(n, _)| n).to_be_bytes());
             part(out, via.host());

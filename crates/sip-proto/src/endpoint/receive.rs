@@ -8,7 +8,7 @@ use super::server::ack_key;
 use super::state::ServerMachine;
 use super::{Endpoint, Event, ServerTx, key};
 use crate::flow::Flow;
-use crate::message::{Message, NameAddr, Refusal, ResponseBuilder, Via};
+use crate::message::{HeaderName, Message, Refusal, ResponseBuilder, Via, tag_of};
 use crate::method::Method;
 
 impl Endpoint {
@@ -84,8 +84,8 @@ impl Endpoint {
     fn receive_ack(&mut self, now: Instant, ack: Message, via: &Via, flow: Flow) {
         key::server(&mut self.state.scratch, &ack, via, Method::Invite);
         let found = self.state.find().or_else(|| {
-            let to = ack.to();
-            ack_key(&mut self.state.scratch, &ack, to.as_ref().and_then(NameAddr::tag).unwrap_or_default());
+            let to_tag = ack.header(HeaderName::To).and_then(tag_of).unwrap_or_default();
+            ack_key(&mut self.state.scratch, &ack, to_tag);
             self.state.find()
         });
         match found {

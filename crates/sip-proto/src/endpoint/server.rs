@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::state::{Entry, ServerEntry, ServerMachine};
 use super::{Endpoint, Event, ServerTx, key};
 use crate::flow::Flow;
-use crate::message::{HeaderName, Message, NameAddr, ResponseBuilder, Via};
+use crate::message::{HeaderName, Message, ResponseBuilder, Via, tag_of};
 use crate::method::Method;
 use crate::transaction::{InviteServer, Server, ServerAction, ServerActions, invite_server, server};
 
@@ -61,7 +61,10 @@ impl Endpoint {
 
     /// Takes up a new request, or sheds it when the table is full.
     pub(super) fn open_server(&mut self, now: Instant, request: Message, via: &Via, flow: Flow) {
-        if self.state.entries.len() >= self.config.transactions_max {
+        // What belongs to a dialog gets a reserve: a call that cannot end would hold more than it costs.
+        let in_dialog = request.header(HeaderName::To).and_then(tag_of).is_some();
+        let reserve = if in_dialog { self.config.transactions_max / 8 } else { 0 };
+        if self.state.entries.len() >= self.config.transactions_max + reserve {
             self.state.stats.shed += 1;
             let retry_after_s = self.config.retry_after_s;
             let response = ResponseBuilder::to(&request, 503, "").header(HeaderName::RetryAfter, retry_after_s);
@@ -103,7 +106,7 @@ impl Endpoint {
     /// Whether an INVITE that is not a retransmission is the twin of one that is open: it came over another path of a
     /// fork and deserves 482 (RFC 3261 §8.2.2.2). Another Request-URI makes it another call.
     pub(super) fn is_merged(&mut self, request: &Message) -> bool {
-        if request.to().is_none_or(|to| to.tag().is_some()) {
+        if request.header(HeaderName::To).and_then(tag_of).is_some() {
             return false;
         }
         merged_key(&mut self.state.scratch, request);
@@ -219,7 +222,7 @@ impl Endpoint {
 
     /// The ACK of a 2xx has a branch of its own: it finds the INVITE by what both share with the response.
     fn expect_ack(&mut self, id: u64, response: &ResponseBuilder) {
-        let to_tag = response.tag().unwrap_or_default();
+        let to_tag = response.tag().unwrap_or_default().to_owned();
         let Some(entry) = self.state.server(id) else { return };
         if !matches!(entry.machine, ServerMachine::Invite(_)) {
             return;
@@ -287,15 +290,13 @@ impl ServerEntry {
 }
 
 fn merged_key(out: &mut Vec<u8>, request: &Message) {
-    let from = request.from();
-    let from_tag = from.as_ref().and_then(NameAddr::tag).unwrap_or_default();
+    let from_tag = request.header(HeaderName::From).and_then(tag_of).unwrap_or_default();
     key::invite(out, "m", request.call_id(), from_tag, "", request.cseq().map_or(0, |(n, _)| n));
 }
 
 /// The key that a 2xx to this INVITE and its ACK share.
 pub(super) fn ack_key(out: &mut Vec<u8>, request: &Message, to_tag: &str) {
-    let from = request.from();
-    let from_tag = from.as_ref().and_then(NameAddr::tag).unwrap_or_default();
+    let from_tag = request.header(HeaderName::From).and_then(tag_of).unwrap_or_default();
     key::invite(out, "k", request.call_id(), from_tag, to_tag, request.cseq().map_or(0, |(n, _)| n));
 }
 

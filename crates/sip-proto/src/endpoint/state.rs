@@ -42,7 +42,7 @@ pub struct EndpointState {
     /// Only looked up by key, never walked: the order of a hash table must not show.
     pub(super) entries: HashMap<u64, Entry>,
     pub(super) keys: HashMap<Box<[u8]>, u64>,
-    /// By the flow that the transaction sends on.
+    /// By the flow that the transaction sends on; responses over UDP are left out, they cannot be rerouted.
     pub(super) by_flow: BTreeSet<(Flow, u64)>,
     pub(super) deadlines: DeadlineHeap<u64>,
     pub(super) outputs: VecDeque<Output>,
@@ -182,7 +182,9 @@ impl EndpointState {
                 server.flow
             }
         };
-        self.by_flow.insert((flow, id));
+        if flow.transport.is_reliable() || matches!(entry, Entry::Client(_)) {
+            self.by_flow.insert((flow, id));
+        }
         self.entries.insert(id, entry);
     }
 

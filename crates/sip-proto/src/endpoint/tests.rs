@@ -386,6 +386,21 @@ fn a_full_table_sheds_requests_with_503_and_retry_after() {
 }
 
 #[test]
+fn in_overload_a_dialog_can_still_end() {
+    let pair = Pair::new(Transport::Udp);
+    let config = EndpointConfig { transactions_max: 8, ..EndpointConfig::default() };
+    let mut small = Endpoint::new(config, Random::from_seed(3));
+    let mut receive = |n: u32, to: &str| {
+        let request = draft(Method::Bye).set(HeaderName::To, to);
+        let via = format!("Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{n}\r\n");
+        small.receive(pair.now, back(pair.flow), request.build_with(&via));
+        matches!(small.poll_output(), Some(Output::Event(Event::Request { .. })))
+    };
+    assert!((0..8).all(|n| receive(n, "<sip:b@c>")));
+    assert!(!receive(8, "<sip:b@c>") && receive(9, "<sip:b@c>;tag=1") && !receive(10, "<sip:b@c>;tag=1"));
+}
+
+#[test]
 fn rfc3261_21_4_1_what_is_malformed_is_answered_when_it_can_be() {
     let mut pair = Pair::new(Transport::Udp);
     let via = "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKbad\r\n";

@@ -60,12 +60,9 @@ impl NameAddr {
 
     /// Parses one value, sharing the bytes of `text`.
     pub fn from_text(text: &Text) -> Result<Self, ParseError> {
-        let whole = text.as_str();
-        match find_outside(whole, b'<') {
-            Some(open) => bracketed(text, open),
-            None if whole.contains('"') => Err(ParseError::malformed("quoted string", 0)),
-            None => bare(text),
-        }
+        let parts = split(text.as_str())?;
+        let uri = Uri::from_text(text.share(parts.uri))?;
+        Ok(Self { display: text.share(parts.display), uri, params: text.share(parts.params) })
     }
 
     /// The display name without quotes; empty when there is none.
@@ -100,9 +97,34 @@ impl NameAddr {
     }
 }
 
+/// The three parts of a value, as slices of it.
+#[derive(Default)]
+struct Parts<'a> {
+    display: &'a str,
+    uri: &'a str,
+    params: &'a str,
+}
+
+/// Checks one value without keeping anything.
+pub(super) fn check(text: &str) -> Result<(), ParseError> {
+    crate::uri::check(split(text)?.uri).map(|_| ())
+}
+
+/// The tag of a value, if it can be read at all.
+pub(crate) fn tag_of(text: &str) -> Option<&str> {
+    Params::new(split(text).ok()?.params).find("tag").flatten().filter(|tag| !tag.is_empty())
+}
+
+fn split(whole: &str) -> Result<Parts<'_>, ParseError> {
+    match find_outside(whole, b'<') {
+        Some(open) => bracketed(whole, open),
+        None if whole.contains('"') => Err(ParseError::malformed("quoted string", 0)),
+        None => bare(whole),
+    }
+}
+
 /// Display name, `<URI>`, parameters; `open` is where the bracket stands.
-fn bracketed(text: &Text, open: usize) -> Result<NameAddr, ParseError> {
-    let whole = text.as_str();
+fn bracketed(whole: &str, open: usize) -> Result<Parts<'_>, ParseError> {
     let close = whole[open..].find('>').map(|n| n + open).ok_or(ParseError::malformed("name-addr", open))?;
     let display = trim(&whole[..open]);
     if display.starts_with('"') {
@@ -117,21 +139,18 @@ fn bracketed(text: &Text, open: usize) -> Result<NameAddr, ParseError> {
     if !params.is_empty() && !params.starts_with(';') {
         return Err(ParseError::malformed("header parameters", close + 1));
     }
-    let uri = Uri::from_text(text.share(&whole[open + 1..close]))?;
-    Ok(NameAddr { display: text.share(display), uri, params: text.share(params) })
+    Ok(Parts { display, uri: &whole[open + 1..close], params })
 }
 
 /// A URI without brackets: what follows its first `;` belongs to the header, and it must not hold `?` or `,`
 /// (RFC 3261 §20).
-fn bare(text: &Text) -> Result<NameAddr, ParseError> {
-    let whole = text.as_str();
+fn bare(whole: &str) -> Result<Parts<'_>, ParseError> {
     let end = whole.find(';').unwrap_or(whole.len());
-    let addr = trim(&whole[..end]);
-    if let Some(bad) = addr.find(['?', ',', '>']) {
+    let uri = trim(&whole[..end]);
+    if let Some(bad) = uri.find(['?', ',', '>']) {
         return Err(ParseError::malformed("addr-spec without brackets", bad));
     }
-    let uri = Uri::from_text(text.share(addr))?;
-    Ok(NameAddr { display: Text::default(), uri, params: text.share(trim(&whole[end..])) })
+    Ok(Parts { display: "", uri, params: trim(&whole[end..]) })
 }
 
 /// `0`, `0.5`, `1.000` in thousandths.

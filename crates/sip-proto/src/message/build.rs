@@ -2,12 +2,13 @@
 //!
 //! Content-Length is always written here, and Via is put on top by the endpoint that sends a request.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use smallvec::SmallVec;
 
-use super::{HeaderName, Message, NameAddr};
+use super::address::tag_of;
+use super::{HeaderName, Message};
 use crate::method::Method;
 use crate::scan::{Values, find_outside};
 use crate::status::reason_phrase;
@@ -16,7 +17,7 @@ use crate::status::reason_phrase;
 #[derive(Debug, Clone, Default)]
 struct Head {
     text: String,
-    lines: SmallVec<[HeadLine; 24]>,
+    lines: Vec<HeadLine>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +28,9 @@ struct HeadLine {
     /// After the value, before CRLF.
     end: usize,
 }
+
+/// Room for the header lines of a usual message; more grow it.
+const LINES_USUAL: usize = 20;
 
 /// Passes text on without control characters that could end a line.
 struct OneLine<'a>(&'a mut String);
@@ -44,7 +48,7 @@ impl Write for OneLine<'_> {
 
 impl Head {
     fn with_capacity(bytes: usize) -> Self {
-        Self { text: String::with_capacity(bytes), lines: SmallVec::new() }
+        Self { text: String::with_capacity(bytes), lines: Vec::with_capacity(LINES_USUAL) }
     }
 
     fn push(&mut self, name: HeaderName, text: &str, value: impl Display) {
@@ -100,15 +104,29 @@ impl Head {
         }
     }
 
-    fn finish(&self, start_line: &str, top: &str, body: &Bytes) -> Bytes {
-        let size = start_line.len() + top.len() + self.text.len() + body.len() + 32;
-        let mut out = BytesMut::with_capacity(size);
-        out.put_slice(start_line.as_bytes());
+    /// Puts `text` at the end of a line's value.
+    fn append(&mut self, at: usize, text: &str) {
+        let Some(end) = self.lines.get(at).map(|line| line.end) else { return };
+        self.text.insert_str(end, text);
+        for line in &mut self.lines {
+            if line.start > end {
+                line.start += text.len();
+                line.value_start += text.len();
+            }
+            if line.end >= end {
+                line.end += text.len();
+            }
+        }
+    }
+
+    fn finish(&self, start_line: fmt::Arguments<'_>, top: &str, body: &Bytes) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.text.len() + top.len() + body.len() + 160);
+        // Writing to a growing buffer cannot fail.
+        let _ = out.write_fmt(start_line);
         out.put_slice(top.as_bytes());
         for line in &self.lines {
             out.put_slice(self.text.as_bytes().get(line.start..line.end + 2).unwrap_or_default());
         }
-        // Writing to a growing buffer cannot fail.
         let _ = write!(out, "Content-Length: {}\r\n\r\n", body.len());
         out.put_slice(body);
         out.freeze()
@@ -266,8 +284,7 @@ impl RequestBuilder {
 
     /// The finished request with `top`, whole header lines, above all others.
     pub(crate) fn build_with(&self, top: &str) -> Bytes {
-        let start = format!("{} {} SIP/2.0\r\n", self.method, self.uri);
-        self.head.finish(&start, top, &self.body)
+        self.head.finish(format_args!("{} {} SIP/2.0\r\n", self.method, self.uri), top, &self.body)
     }
 }
 
@@ -275,7 +292,7 @@ impl RequestBuilder {
 #[derive(Debug, Clone)]
 pub struct ResponseBuilder {
     status: u16,
-    reason: String,
+    reason: Cow<'static, str>,
     head: Head,
     body: Bytes,
 }
@@ -286,12 +303,10 @@ impl ResponseBuilder {
     /// [`Self::to_tag`], or the endpoint adds the one of its transaction.
     pub fn to(request: &Message, status: u16, reason: &str) -> Self {
         let mut head = Head::with_capacity(512);
-        for via in request.vias() {
-            match via {
-                Ok(via) => head.add(HeaderName::Via, via),
-                Err(_) => break,
-            }
+        if let Some(top) = request.via() {
+            head.add(HeaderName::Via, top);
         }
+        request.header_values(HeaderName::Via).skip(1).for_each(|via| head.add(HeaderName::Via, via));
         for name in [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
             if let Some(value) = request.header(name) {
                 head.add(name, value);
@@ -326,31 +341,34 @@ impl ResponseBuilder {
     }
 
     /// The tag of To, when it has one.
-    pub fn tag(&self) -> Option<String> {
-        NameAddr::parse(self.get(HeaderName::To)?).ok()?.tag().map(str::to_owned)
+    pub fn tag(&self) -> Option<&str> {
+        tag_of(self.get(HeaderName::To)?)
     }
 
     pub(crate) fn add_tag(&mut self, tag: &str) {
-        let Some(to) = self.head.get(HeaderName::To).filter(|_| self.tag().is_none()) else { return };
-        let to = format!("{to};tag={tag}");
-        self.head.remove(HeaderName::To);
-        self.head.add(HeaderName::To, to);
+        if self.tag().is_none()
+            && let Some(at) = self.head.lines.iter().position(|line| line.name == HeaderName::To)
+        {
+            self.head.append(at, &format!(";tag={tag}"));
+        }
     }
 
     shared_methods!();
 
     /// The finished response.
     pub fn build(&self) -> Bytes {
-        let start = format!("SIP/2.0 {} {}\r\n", self.status, self.reason);
-        self.head.finish(&start, "", &self.body)
+        self.head.finish(format_args!("SIP/2.0 {} {}\r\n", self.status, self.reason), "", &self.body)
     }
 }
 
-fn phrase(status: u16, reason: &str) -> String {
+fn phrase(status: u16, reason: &str) -> Cow<'static, str> {
+    if reason.is_empty() {
+        return Cow::Borrowed(reason_phrase(status));
+    }
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = OneLine(&mut text).write_str(if reason.is_empty() { reason_phrase(status) } else { reason });
-    text
+    let _ = OneLine(&mut text).write_str(reason);
+    Cow::Owned(text)
 }
 
 /// All headers of `message` but Content-Length; `top_via` replaces the first Via value.

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+pub(crate) use address::tag_of;
 pub use address::{Contact, NameAddr};
 pub use build::{RequestBuilder, ResponseBuilder};
 #[doc(hidden)]

@@ -1,9 +1,9 @@
 //! What a message must have before anybody acts on it, and the status of a request that has not (RFC 3261 §8.1.1, §8.2).
 
-use super::{HeaderName, Message, Start};
+use super::{HeaderName, Message, Start, address, via};
 use crate::method::Method;
-use crate::scan::{has_empty_part, number};
-use crate::uri::{Scheme, Uri};
+use crate::scan::{find_outside, has_empty_part, number};
+use crate::uri::{self, Scheme};
 
 /// Why a request is refused; a response with such a fault is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +38,10 @@ impl Message {
         if self.call_id().is_empty() || self.call_id().contains([' ', '\t', ',']) {
             return Err(bad("Bad Call-ID"));
         }
-        self.from().ok_or(bad("Bad From"))?;
-        self.to().ok_or(bad("Bad To"))?;
-        self.via().filter(|via| via.version() == "2.0").ok_or(bad("Bad Via"))?;
+        self.check_address(HeaderName::From).ok_or(bad("Bad From"))?;
+        self.check_address(HeaderName::To).ok_or(bad("Bad To"))?;
+        let version = self.header_values(HeaderName::Via).next().and_then(|value| via::check(value).ok());
+        version.filter(|version| *version == "2.0").ok_or(bad("Bad Via"))?;
         if self.header_lines(HeaderName::Via).any(has_empty_part) {
             return Err(bad("Bad Via"));
         }
@@ -58,6 +59,12 @@ impl Message {
         }
     }
 
+    /// From and To: one address and nothing behind it.
+    fn check_address(&self, name: HeaderName) -> Option<()> {
+        let value = self.header(name).filter(|value| find_outside(value, b',').is_none())?;
+        address::check(value).ok()
+    }
+
     fn check_start(&self) -> Result<(), Refusal> {
         match self.start {
             Start::Request { version_known: false, .. } | Start::Response { version_known: false, .. } => {
@@ -65,12 +72,10 @@ impl Message {
             }
             Start::Response { .. } => Ok(()),
             Start::Request { .. } => {
-                let uri = Uri::from_text(self.share(self.request_uri_text())).map_err(|_| bad("Bad Request-URI"))?;
-                match uri.scheme() {
+                let (scheme, has_headers) = uri::check(self.request_uri_text()).map_err(|_| bad("Bad Request-URI"))?;
+                match scheme {
                     Scheme::Other => Err(Refusal { status: 416, reason: "Unsupported URI Scheme" }),
-                    Scheme::Sip | Scheme::Sips | Scheme::Tel if !uri.headers().is_empty() => {
-                        Err(bad("Headers In Request-URI"))
-                    }
+                    Scheme::Sip | Scheme::Sips | Scheme::Tel if has_headers => Err(bad("Headers In Request-URI")),
                     Scheme::Sip | Scheme::Sips | Scheme::Tel => Ok(()),
                 }
             }

@@ -30,38 +30,13 @@ impl Via {
 
     /// Parses one value, sharing the bytes of `text`; `source` is where the message came from, for the topmost Via.
     pub(crate) fn from_text(text: &Text, source: Option<SocketAddr>) -> Result<Self, ParseError> {
-        let whole = text.as_str();
-        let bad = |at: usize| ParseError::malformed("Via", at);
-        let mut slashes = memchr::memchr_iter(b'/', whole.as_bytes());
-        let (first, second) = slashes.next().zip(slashes.next()).ok_or(bad(0))?;
-        let version = trim(&whole[first + 1..second]);
-        if !trim(&whole[..first]).eq_ignore_ascii_case("SIP") || !is_token(version) {
-            return Err(bad(0));
-        }
-        let rest = whole[second + 1..].trim_start_matches([' ', '\t']);
-        let (transport, rest) = rest.split_once([' ', '\t']).ok_or(bad(second))?;
-        if !is_token(transport) {
-            return Err(bad(second));
-        }
-        let rest = trim(rest);
-        let end = host_end(rest.as_bytes(), 0).ok_or(bad(second))?;
-        let (host, rest) = rest.split_at(end);
-        let mut rest = trim(rest);
-        let mut port = None;
-        if let Some(after) = rest.strip_prefix(':') {
-            let end = after.find(';').unwrap_or(after.len());
-            port = Some(number(&after[..end]).ok_or(bad(second))?);
-            rest = &after[end..];
-        }
-        if !rest.is_empty() && !rest.starts_with(';') {
-            return Err(bad(second));
-        }
+        let parts = split(text.as_str())?;
         Ok(Self {
-            version: text.share(version),
-            transport: text.share(transport),
-            host: text.share(host),
-            port,
-            params: text.share(rest),
+            version: text.share(parts.version),
+            transport: text.share(parts.transport),
+            host: text.share(parts.host),
+            port: parts.port,
+            params: text.share(parts.params),
             source,
         })
     }
@@ -118,18 +93,60 @@ impl Via {
     }
 
     /// Where a response goes over an unreliable transport (RFC 3261 §18.2.2, RFC 3581 §4); nothing when that needs
-    /// a look-up of the host name.
+    /// a look-up of the host name. `maddr` is not followed: it would let anybody aim our answers at a third party.
     pub fn response_address(&self) -> Option<SocketAddr> {
-        let maddr = self.param("maddr").flatten().and_then(host_ip_lenient).filter(|ip| !ip.is_multicast());
-        let ip = maddr.or_else(|| self.received()).or_else(|| host_ip(self.host()))?;
+        let ip = self.received().or_else(|| host_ip(self.host()))?;
         let sent_by = self.port.unwrap_or(if self.transport.eq_ignore_ascii_case("TLS") { 5061 } else { 5060 });
-        Some(SocketAddr::new(ip, if maddr.is_none() { self.rport().unwrap_or(sent_by) } else { sent_by }))
+        Some(SocketAddr::new(ip, self.rport().unwrap_or(sent_by)))
     }
 }
 
-/// `received` and `maddr` carry IPv6 addresses both with and without brackets in the field.
+/// `received` carries IPv6 addresses both with and without brackets in the field.
 fn host_ip_lenient(text: &str) -> Option<IpAddr> {
     host_ip(text).or_else(|| text.parse().ok())
+}
+
+/// The parts of a value, as slices of it.
+struct Parts<'a> {
+    version: &'a str,
+    transport: &'a str,
+    host: &'a str,
+    port: Option<u16>,
+    params: &'a str,
+}
+
+/// Checks one value without keeping anything; returns its protocol version.
+pub(super) fn check(text: &str) -> Result<&str, ParseError> {
+    split(text).map(|parts| parts.version)
+}
+
+fn split(whole: &str) -> Result<Parts<'_>, ParseError> {
+    let bad = |at: usize| ParseError::malformed("Via", at);
+    let mut slashes = memchr::memchr_iter(b'/', whole.as_bytes());
+    let (first, second) = slashes.next().zip(slashes.next()).ok_or(bad(0))?;
+    let version = trim(&whole[first + 1..second]);
+    if !trim(&whole[..first]).eq_ignore_ascii_case("SIP") || !is_token(version) {
+        return Err(bad(0));
+    }
+    let rest = whole[second + 1..].trim_start_matches([' ', '\t']);
+    let (transport, rest) = rest.split_once([' ', '\t']).ok_or(bad(second))?;
+    if !is_token(transport) {
+        return Err(bad(second));
+    }
+    let rest = trim(rest);
+    let end = host_end(rest.as_bytes(), 0).ok_or(bad(second))?;
+    let (host, rest) = rest.split_at(end);
+    let mut rest = trim(rest);
+    let mut port = None;
+    if let Some(after) = rest.strip_prefix(':') {
+        let end = after.find(';').unwrap_or(after.len());
+        port = Some(number(&after[..end]).ok_or(bad(second))?);
+        rest = &after[end..];
+    }
+    if !rest.is_empty() && !rest.starts_with(';') {
+        return Err(bad(second));
+    }
+    Ok(Parts { version, transport, host, port, params: rest })
 }
 
 impl fmt::Display for Via {
