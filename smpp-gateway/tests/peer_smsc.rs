@@ -1,7 +1,7 @@
 //! The gateway against an SMSC on a third party's codec (`tests/peers/smsc.py`).
 //!
-//! Runs when `TANDEM_TEST_PYTHON` names a Python that has the package smpp.pdu3, as `tests/run` sets it; without it
-//! there is no peer to test against and the tests say so.
+//! Runs with the Python that `TANDEM_TEST_PYTHON` names, or that of `tests/.venv`, which `tests/run` makes; it must have
+//! the package smpp.pdu3. Where there is neither, there is no peer to test against, and the tests say so.
 #![allow(clippy::unwrap_used)]
 
 mod world;
@@ -33,9 +33,14 @@ impl Drop for Peer {
 
 impl Peer {
     fn start(config: Value) -> Option<Self> {
-        let Ok(python) = std::env::var("TANDEM_TEST_PYTHON") else {
-            eprintln!("TANDEM_TEST_PYTHON is not set: no peer");
-            return None;
+        let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/.venv/bin/python");
+        let python = match std::env::var("TANDEM_TEST_PYTHON") {
+            Ok(named) => named,
+            Err(_) if std::path::Path::new(own).exists() => own.to_owned(),
+            Err(_) => {
+                eprintln!("no peer: neither TANDEM_TEST_PYTHON nor tests/.venv; tests/run makes one");
+                return None;
+            }
         };
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/peers/smsc.py");
         let mut child = Command::new(python)

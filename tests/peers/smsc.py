@@ -23,6 +23,7 @@ import argparse
 import asyncio
 import json
 import os
+import stat
 import struct
 import sys
 import time
@@ -377,8 +378,11 @@ async def main():
     # The codec prints while it parses times; nobody reads that.
     sys.stdout = open(os.devnull, "w")
     async with server, http:
-        # Ends with whoever started it: its standard input is closed then.
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        # With a pipe as standard input it ends when that closes, with whoever started it; else when it is killed.
+        if stat.S_ISFIFO(os.fstat(0).st_mode):
+            await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        else:
+            await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
