@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::edge::Transports;
 use crate::location::Location;
 use crate::metrics::Metrics;
+use crate::seats::Seats;
 
 /// What the proxy needs of others.
 #[derive(Clone)]
@@ -47,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) ids: Mutex<IdGenerator>,
     /// The way to media applications.
     pub(crate) media_flow: Flow,
+    /// Places on trunks.
+    pub(crate) seats: Seats,
     /// Questions to ports that are under way; a drain waits for them.
     pub(crate) questions: TaskTracker,
 }

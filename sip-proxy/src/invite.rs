@@ -12,7 +12,7 @@ use sip_proto::{Flow, HeaderName, Message, ResponseBuilder, reason_phrase};
 
 use crate::authenticate::{Identified, Role};
 use crate::context::Context;
-use crate::pipeline::Routed;
+use crate::pipeline::{Routed, TrunkUse};
 use crate::pipeline::identify::{self, CallerFacts};
 use crate::pipeline::route::{self, Router};
 use crate::refuse;
@@ -79,7 +79,12 @@ async fn try_answer(context: &Context, request: &Message, flow: Flow) -> Result<
     let call = context.new_call_id(now);
     let mut account = route::account(call, request.call_id(), &caller, &outcome, now.wall, fallback);
     account.parties.started_at = now.wall;
-    Ok(Answered::Call(Box::new(Routed { account, plan: outcome.plan, network: network_of(&caller, request, flow) })))
+    let network = network_of(&caller, request, flow);
+    let trunk = match &caller {
+        CallerFacts::Trunk { trunk, .. } => Some(TrunkUse { id: trunk.id, calls_max: trunk.calls_max }),
+        CallerFacts::User { .. } => None,
+    };
+    Ok(Answered::Call(Box::new(Routed { account, plan: outcome.plan, network, trunk })))
 }
 
 fn tenant_of_caller(

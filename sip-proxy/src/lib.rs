@@ -16,6 +16,7 @@ mod metrics;
 mod pipeline;
 mod refuse;
 mod register;
+mod seats;
 mod shard;
 
 use std::net::SocketAddr;
@@ -89,6 +90,7 @@ pub async fn start(config: Config, listeners: Listeners, deps: Deps, media: Medi
         ids: Mutex::new(IdGenerator::new(u16::try_from(random.below(1024)).unwrap_or(0))),
         media_flow: media.flow,
         questions: TaskTracker::new(),
+        seats: seats::Seats::default(),
         location: Arc::clone(&location),
         transports: Arc::clone(&transports),
         deps,

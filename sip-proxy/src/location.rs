@@ -9,7 +9,7 @@ use base::{Id, Timestamp};
 use domain::event::Fact;
 use domain::ports::{BindingChange, Events, Locations, StoredBinding, Unavailable};
 use serde::{Deserialize, Serialize};
-use sip_proto::Flow;
+use sip_proto::{Flow, Transport};
 use sip_proto::registrar::Binding;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -212,10 +212,20 @@ impl Contacts for Location {
             .map(|p| Contact {
                 device: p.device,
                 uri: p.binding.contact.as_str().to_owned(),
-                flow: p.binding.flow,
+                flow: way_to(&p.binding),
                 behind_nat: p.binding.is_behind_nat(),
             })
             .collect()
+    }
+}
+
+/// Over UDP a Contact with the address from which it came is believed, port and all (RFC 3261 §16.6); behind a NAT, and
+/// over a connection, the way on which the REGISTER came is the only one.
+fn way_to(binding: &Binding) -> Flow {
+    let flow = binding.flow;
+    match binding.contact.host_ip().filter(|ip| *ip == flow.peer.ip() && flow.transport == Transport::Udp) {
+        Some(ip) => Flow { peer: (ip, binding.contact.port().unwrap_or(5060)).into(), ..flow },
+        None => flow,
     }
 }
 

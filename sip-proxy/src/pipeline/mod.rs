@@ -7,6 +7,8 @@ pub(crate) mod route;
 
 pub(crate) use forward::plan_forward;
 
+use base::Id;
+use base::id::kind::Trunk;
 use call::{Account, Plan};
 use domain::ports::LegNetwork;
 use sip_proto::Flow;
@@ -24,6 +26,15 @@ pub(crate) struct Destination {
     pub(crate) transport: sip_proto::Transport,
     /// How the caller is presented on this leg.
     pub(crate) identity: Identity,
+    /// The trunk, with the most calls that it takes.
+    pub(crate) trunk: Option<TrunkUse>,
+}
+
+/// A trunk that a leg uses, and how many legs may use it at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TrunkUse {
+    pub(crate) id: Id<Trunk>,
+    pub(crate) calls_max: Option<u32>,
 }
 
 /// The caller as presented.
@@ -46,4 +57,6 @@ pub(crate) struct Routed {
     pub(crate) plan: Plan<Destination>,
     /// How the caller's media is to be treated.
     pub(crate) network: LegNetwork,
+    /// The trunk by which it came in.
+    pub(crate) trunk: Option<TrunkUse>,
 }

@@ -16,7 +16,7 @@ use domain::trunk::{TrunkFacts, TrunkTransport};
 use sip_proto::{Flow, Transport, Uri};
 
 use super::identify::{CallerFacts, number_in};
-use super::{Destination, Identity};
+use super::{Destination, Identity, TrunkUse};
 use crate::location::Contacts;
 use crate::refuse;
 
@@ -164,6 +164,7 @@ impl Router<'_> {
                         flow: Some(contact.flow),
                         transport: contact.flow.transport,
                         identity: Identity { domain: domain.clone(), ..identity.clone() },
+                        trunk: None,
                     },
                     network: LegNetwork {
                         profile: Some(profile_of(media, contact.flow.transport)),
@@ -255,6 +256,7 @@ impl Router<'_> {
             flow: None,
             transport,
             identity: identity.clone(),
+            trunk: Some(TrunkUse { id: trunk.id, calls_max: trunk.calls_max }),
         };
         let signalled_from = target.host.parse().unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
         let network = LegNetwork { profile: Some(MediaProfile::Rtp), signalled_from, behind_nat: false };
@@ -273,6 +275,7 @@ impl Router<'_> {
             flow: Some(self.media_flow),
             transport: Transport::Memory,
             identity,
+            trunk: None,
         };
         let network = LegNetwork {
             profile: Some(MediaProfile::Rtp),

@@ -36,7 +36,9 @@ impl Shard {
     }
 
     fn start_call(&mut self, now: Now, tx: ServerTx, pending: super::Pending, routed: Routed) {
-        let refuse = if self.calls.len() >= CALLS_PER_SHARD_MAX { Some(503) } else { None };
+        let seat = routed.trunk.map(|trunk| self.context.seats.take(trunk));
+        let full = self.calls.len() >= CALLS_PER_SHARD_MAX || matches!(seat, Some(None));
+        let refuse = full.then_some(503);
         let sdp = sdp_of(&pending.request);
         let (None, Some(sdp)) = (refuse, sdp) else {
             let status = refuse.unwrap_or(488);
@@ -44,17 +46,20 @@ impl Shard {
             let response = if status == 503 { response.header(HeaderName::RetryAfter, 5) } else { response };
             return self.endpoint.respond(now.instant, tx, response);
         };
-        let Routed { account, plan, network } = routed;
+        let Routed { account, plan, network, .. } = routed;
         let id = account.parties.call;
         let leg = self.new_leg(SipLeg {
             call: id,
             index: 0,
             flow: pending.flow,
             side: Side::Called { invite: Box::new(pending.request), tx: Some(tx) },
+            server_txs: vec![tx],
+            client_txs: Vec::new(),
             dialog: None,
             invite_cseq: 0,
             follows_target: account.parties.trunk_in.is_some(),
             peer_offer: None,
+            seat: seat.flatten(),
             abandoned: false,
         });
         self.server_uses.insert(tx, leg);

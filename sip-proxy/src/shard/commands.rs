@@ -52,6 +52,10 @@ impl Shard {
         let Ok(uri) = Uri::parse(&destination.uri) else {
             return self.leg_says(call, index, LegEvent::Rejected { status: 404 });
         };
+        let seat = destination.trunk.map(|trunk| self.context.seats.take(trunk));
+        if matches!(seat, Some(None)) {
+            return self.leg_says(call, index, LegEvent::Rejected { status: 503 });
+        }
         let literal = uri.host_ip().map(|ip| (ip, uri.port().unwrap_or(destination.transport.default_port())).into());
         let known = destination.flow.or_else(|| literal.map(|peer| self.flow_to(destination.transport, peer)));
         let forwards = self.max_forwards(call);
@@ -63,10 +67,13 @@ impl Shard {
             index,
             flow,
             side: Side::Calling { tx: None, invite: Box::new(draft) },
+            server_txs: Vec::new(),
+            client_txs: Vec::new(),
             dialog: None,
             invite_cseq: 1,
             follows_target,
             peer_offer: None,
+            seat: seat.flatten(),
             abandoned: false,
         });
         if let Some(running) = self.calls.get_mut(&call) {
@@ -162,9 +169,11 @@ impl Shard {
     }
 
     fn send_invite(&mut self, now: Now, number: LegNumber) {
-        let Some(SipLeg { flow, side: Side::Calling { tx, invite }, .. }) = self.legs.get_mut(&number) else { return };
-        let sent = self.endpoint.request(now.instant, (**invite).clone(), *flow);
+        let Some(leg) = self.legs.get_mut(&number) else { return };
+        let Side::Calling { tx, invite } = &mut leg.side else { return };
+        let sent = self.endpoint.request(now.instant, (**invite).clone(), leg.flow);
         *tx = Some(sent);
+        leg.client_txs.push(sent);
         self.client_uses.insert(sent, ClientUse::Invite(number));
     }
 
@@ -321,6 +330,7 @@ impl Shard {
         leg.invite_cseq = dialog.local_sequence();
         leg.dialog = Some(dialog);
         let tx = self.endpoint.request(now.instant, request, flow);
+        leg.client_txs.push(tx);
         self.client_uses.insert(tx, ClientUse::Reinvite(number));
     }
 

@@ -24,8 +24,11 @@ impl Shard {
                 }
             }
             Event::Response { tx, response, flow } => {
-                let last = response.status().is_some_and(|s| s >= 300);
-                match self.client_uses.get(&tx) {
+                // A 2xx to INVITE may come again from another branch; the leg keeps that entry until it is forgotten.
+                let known = self.client_uses.get(&tx);
+                let last_status = if matches!(known, Some(ClientUse::Invite(_))) { 300 } else { 200 };
+                let last = response.status().is_some_and(|s| s >= last_status);
+                match known {
                     Some(ClientUse::Invite(leg)) => {
                         let leg = *leg;
                         self.on_invite_response(now, leg, &response, flow);

@@ -3,8 +3,11 @@
 use base::Id;
 use base::id::kind::Call as CallKind;
 use domain::ports::LegIndex;
+
 use sip_proto::dialog::Dialog;
 use sip_proto::{ClientTx, Flow, Message, RequestBuilder, ServerTx};
+
+use crate::seats::Seat;
 
 /// A leg's number within its shard; never used twice.
 pub(super) type LegNumber = u64;
@@ -35,6 +38,9 @@ pub(super) struct SipLeg {
     pub(super) index: LegIndex,
     pub(super) flow: Flow,
     pub(super) side: Side,
+    /// Transactions that lead here until the leg is forgotten.
+    pub(super) server_txs: Vec<ServerTx>,
+    pub(super) client_txs: Vec<ClientTx>,
     /// There once a 2xx was sent or received.
     pub(super) dialog: Option<Dialog>,
     /// CSeq of the INVITE whose 2xx we acknowledge.
@@ -43,6 +49,9 @@ pub(super) struct SipLeg {
     pub(super) peer_offer: Option<(ServerTx, Box<Message>)>,
     /// In-dialog requests go where the Contact says, not back on the flow: true for trunks, whose Contact can be believed.
     pub(super) follows_target: bool,
+    /// A place on a trunk, given back when the leg is forgotten.
+    #[expect(dead_code, reason = "held for its drop")]
+    pub(super) seat: Option<Seat>,
     /// Given up: what still comes is acknowledged and hung up.
     pub(super) abandoned: bool,
 }

@@ -226,6 +226,12 @@ impl Shard {
 
     fn remove_leg(&mut self, number: LegNumber) {
         let Some(leg) = self.legs.remove(&number) else { return };
+        for tx in &leg.server_txs {
+            self.server_uses.remove(tx);
+        }
+        for tx in &leg.client_txs {
+            self.client_uses.remove(tx);
+        }
         if let Some(dialog) = &leg.dialog {
             self.dialogs.remove(&(dialog.id().call_id.as_str().into(), dialog.id().local_tag.as_str().into()));
         }
