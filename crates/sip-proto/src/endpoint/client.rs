@@ -19,7 +19,8 @@ const FORKED_2XX_MAX: usize = 16;
 
 impl Endpoint {
     /// Sends a request in a transaction of its own. Via is put on top; Max-Forwards, Call-ID, CSeq and User-Agent are
-    /// added where the draft has none. From and To are the caller's. An ACK goes to [`Self::ack`].
+    /// added where the draft has none. From and To are the caller's. An ACK goes to [`Self::ack`]. INVITEs that are open
+    /// at the same time must differ in Call-ID, From tag or CSeq number, or their ACKs cannot be told apart.
     ///
     /// With twice the transactions of the configured limit it is not sent, and [`Event::TransportFailed`] follows.
     pub fn request(&mut self, now: Instant, draft: RequestBuilder, flow: Flow) -> ClientTx {

@@ -185,6 +185,21 @@ impl Endpoint {
         }
     }
 
+    /// The driver has opened the connection that `wanted` (connection 0) asked for: what was sent to it belongs to
+    /// `opened` from here on, so that CANCEL and ACK take the same way and a break is noticed.
+    pub fn connection_opened(&mut self, wanted: Flow, opened: Flow) {
+        let waiting: Vec<u64> = self.state.by_flow.range((wanted, 0)..=(wanted, u64::MAX)).map(|(_, id)| *id).collect();
+        for id in waiting {
+            match self.state.entries.get_mut(&id) {
+                Some(Entry::Client(entry)) => entry.flow = opened,
+                Some(Entry::Server(entry)) => entry.flow = opened,
+                None => continue,
+            }
+            self.state.by_flow.remove(&(wanted, id));
+            self.state.by_flow.insert((opened, id));
+        }
+    }
+
     /// What has been counted since the start.
     pub fn stats(&self) -> Stats {
         Stats { transactions: self.state.entries.len() as u64, ..self.state.stats }

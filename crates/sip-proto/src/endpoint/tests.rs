@@ -440,6 +440,25 @@ fn rfc3261_17_1_4_a_broken_transport_fails_requests_and_18_4_reroutes_responses(
 }
 
 #[test]
+fn a_connection_that_was_opened_for_a_request_is_its_own_from_then_on() {
+    let mut pair = Pair::new(Transport::Tcp);
+    let wanted = Flow { connection: 0, ..pair.flow };
+    let opened = Flow { local: address("192.0.2.1:40001"), connection: 7, ..pair.flow };
+    let tx = pair.alice.request(pair.now, draft(Method::Invite), wanted);
+    let invite = sent(&mut pair.alice).remove(0);
+    pair.alice.connection_opened(wanted, opened);
+    pair.alice.receive(pair.now, opened, ResponseBuilder::to(&invite, 180, "").build());
+    pair.alice.poll_output();
+    pair.alice.cancel(pair.now, tx, None);
+    assert!(matches!(pair.alice.poll_output(), Some(Output::Transmit { flow, .. }) if flow == opened));
+    pair.alice.transport_failed(pair.now, wanted);
+    assert!(pair.alice.poll_output().is_none());
+    pair.alice.transport_failed(pair.now, opened);
+    assert!(matches!(pair.alice.poll_output(), Some(Output::Event(Event::TransportFailed { tx: of })) if of == tx));
+    assert_eq!(pair.alice.stats().transactions, 0, "the CANCEL has gone too");
+}
+
+#[test]
 fn rfc3261_17_2_3_requests_of_rfc2543_are_matched_without_a_branch() {
     let mut pair = Pair::new(Transport::Udp);
     let old = |method: Method, to: &str| {
