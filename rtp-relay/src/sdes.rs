@@ -123,7 +123,7 @@ mod tests {
         let offer = a.offer(&suites, &mut random);
         let (line, b_keys) = b.answer(&suites[1..], &offer, &mut random).unwrap();
         assert_eq!(line.tag, 2);
-        let a_keys = a.accept(&suites, &[line.clone()], &mut random).unwrap();
+        let a_keys = a.accept(&suites, std::slice::from_ref(&line), &mut random).unwrap();
         assert_eq!((&a_keys.opening, &a_keys.sealing), (&b_keys.sealing, &b_keys.opening));
         assert_eq!(a.offer(&suites, &mut random), offer, "a re-offer names the same keys");
         let mut wrong_tag = line.clone();

@@ -52,6 +52,62 @@ fn a_full_packet_equals_that_of_libsrtp() {
     assert_eq!(open(&mut Opener::new(master, 0).unwrap(), &sealed).unwrap(), plain);
 }
 
+/// Packets that libsrtp 2 made (through pylibsrtp): key bytes 3, 10, 17 …; RTP 65534, 65535, 0, 1 of one source, of which the first
+/// and the third are here, and the same RTCP compound twice.
+#[test]
+fn sealed_packets_equal_those_of_libsrtp_over_a_rollover_and_in_rtcp() {
+    let vectors = [
+        (
+            Suite::AES_CM_128_HMAC_SHA1_80,
+            "8000fffe009ffec0cafebabef5ca023e76670b1ae23a7196285f01090d4c229b814a22721a7ca333c3e2",
+            "8000000000000000cafebabee8cfa2bbb8be107d193d29be69340fa25b117f851a65dd9c23e7067efdb0",
+            "80c90001cafebabeb6815f7e468d0e79e45dd892967e5aa78000000176f860cbef968494398a",
+            "80c90001cafebabe039e9d34df621772a5c3a5aba209fb18800000026d5df87c98a89269d4a5",
+        ),
+        (
+            Suite::AES_CM_128_HMAC_SHA1_32,
+            "8000fffe009ffec0cafebabef5ca023e76670b1ae23a7196285f01090d4c229b814a2272",
+            "8000000000000000cafebabee8cfa2bbb8be107d193d29be69340fa25b117f851a65dd9c",
+            "80c90001cafebabeb6815f7e468d0e79e45dd892967e5aa78000000176f860cbef968494398a",
+            "80c90001cafebabe039e9d34df621772a5c3a5aba209fb18800000026d5df87c98a89269d4a5",
+        ),
+        (
+            Suite::AEAD_AES_128_GCM,
+            "8000fffe009ffec0cafebabee5b7a008b810ceee7c919205aa1db6bfb5f06ba3ebc0567214d19664f44affff43f3f44f",
+            "8000000000000000cafebabe4836f077d847b5d94f5b473abe6e98612a3bd075b21b4225e1c00c23ba86b6c0bc18577f",
+            "80c90001cafebabe64b28557b7abad63f712ca25901affee081bd59a41a54756ed179c18f7ccd34080000001",
+            "80c90001cafebabe8af895fc4441c44aa76d0c4c1567d9a77054964a28e81e47dba0b74f737a9dc980000002",
+        ),
+        (
+            Suite::AEAD_AES_256_GCM,
+            "8000fffe009ffec0cafebabefd8ccf5cf75370203e77bd41bb6413842e1f4a398e0bcec8d1af426dd2d9ceffbc203152",
+            "8000000000000000cafebabe98e1672d5f2e8ace0bef1d241be075a2848f4f5e9b108c7ae4ad1196525f42a4991167e1",
+            "80c90001cafebabe85ba4226db3793315c4acfbedd75e35d40e001d53b285cdd1e75880ac15aff2080000001",
+            "80c90001cafebabe0de4ffb2135fa2b1269ae77b2177d14b6a0759345cb32d23c8af3a4c160c3cb580000002",
+        ),
+    ];
+    let report = hex("80c90001cafebabe81ca0003cafebabe0103616263000000");
+    for (suite, first, rolled_over, report_one, report_two) in vectors {
+        let bytes: Vec<u8> = (0..suite.key_bytes() + suite.salt_bytes()).map(|n| (7 * n + 3) as u8).collect();
+        let master = MasterKey::new(suite, &bytes).unwrap();
+        let (mut sealer, mut opener) = (Sealer::new(master.clone()).unwrap(), Opener::new(master, 0).unwrap());
+        let payload: Vec<u8> = (0..20).collect();
+        let plain: Vec<_> = [65_534, 65_535, 0, 1].into_iter().map(|n| packet(n, &payload)).collect();
+        let sealed: Vec<_> = plain.iter().map(|plain| seal(&mut sealer, plain).unwrap()).collect();
+        assert_eq!((&sealed[0], &sealed[2]), (&hex(first), &hex(rolled_over)), "{suite:?}");
+        for (sealed, plain) in sealed.iter().zip(&plain) {
+            assert_eq!(open(&mut opener, sealed).as_ref(), Ok(plain));
+        }
+        for expected in [report_one, report_two] {
+            let mut buffer = report.clone();
+            buffer.resize(report.len() + OVERHEAD_BYTES_MAX, 0);
+            let length = sealer.protect_rtcp(&mut buffer, report.len()).unwrap();
+            assert_eq!(buffer[..length], hex(expected), "{suite:?}");
+            assert_eq!(opener.unprotect_rtcp(&mut buffer[..length]), Ok(report.len()));
+        }
+    }
+}
+
 #[test]
 fn every_suite_opens_what_it_sealed_with_extension_and_csrc_left_readable() {
     for suite in Suite::ALL {
