@@ -5,6 +5,7 @@
 mod app;
 mod auth;
 mod config;
+mod country;
 mod extract;
 mod idempotent;
 mod limit;

@@ -25,6 +25,8 @@ enum Key {
     Login(String),
     /// Attempts to log in from one address.
     LoginFrom(IpAddr),
+    /// Tries of the own password.
+    Password(Id<User>),
 }
 
 /// Requests per minute and per ...; 0 switches a limit off.
@@ -67,6 +69,11 @@ impl Limits {
     pub(crate) fn login(&self, name: &str, address: IpAddr) -> Result<(), Problem> {
         self.take(Key::LoginFrom(network(address)), self.rates.login.saturating_mul(10))?;
         self.take(Key::Login(name.to_lowercase()), self.rates.login)
+    }
+
+    /// One try of the own password.
+    pub(crate) fn password(&self, user: Id<User>) -> Result<(), Problem> {
+        self.take(Key::Password(user), self.rates.login)
     }
 
     fn take(&self, key: Key, per_minute: u32) -> Result<(), Problem> {

@@ -43,7 +43,7 @@ pub(crate) struct Slice<C> {
     /// The last row of the page before.
     pub(crate) before: Option<C>,
     /// Rows of the page.
-    pub(crate) limit: usize,
+    pub(crate) limit: u32,
 }
 
 /// What a cursor is made of.
@@ -60,6 +60,16 @@ impl<K> Cursor for base::Id<K> {
     }
     fn read(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+}
+
+impl Cursor for store::Place {
+    fn write(&self) -> String {
+        format!("{}.{}", self.at.as_millis(), self.id)
+    }
+    fn read(text: &str) -> Option<Self> {
+        let (at, id) = text.split_once('.')?;
+        Some(Self { at: base::Timestamp::from_millis(at.parse().ok()?), id: id.parse().ok()? })
     }
 }
 
@@ -81,7 +91,7 @@ pub(crate) fn slice<C: Cursor>(cursor: Option<&str>, limit: Option<u32>) -> Resu
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(refuse("limit", "1 to 200"));
     }
-    Ok(Slice { before, limit: limit as usize })
+    Ok(Slice { before, limit })
 }
 
 impl PageParams {
@@ -91,18 +101,26 @@ impl PageParams {
     }
 }
 
+impl<K> Slice<base::Id<K>> {
+    /// As the store takes it, for lists in the order of ids.
+    pub(crate) fn of_store(&self) -> store::Page {
+        store::Page { before: self.before.map(base::Id::as_i64), limit: self.rows() }
+    }
+}
+
 impl<C: Cursor> Slice<C> {
     /// How many rows to ask for.
-    pub(crate) const fn rows(&self) -> usize {
+    pub(crate) const fn rows(&self) -> u32 {
         self.limit + 1
     }
 
     /// Makes the page; `rows` may hold one more than it takes.
     pub(crate) fn page<R, T>(&self, rows: Vec<R>, key: impl Fn(&R) -> C, view: impl Fn(R) -> T) -> Page<T> {
-        let more = rows.len() > self.limit;
-        let last = rows.get(self.limit.saturating_sub(1)).filter(|_| more);
+        let limit = self.limit as usize;
+        let more = rows.len() > limit;
+        let last = rows.get(limit.saturating_sub(1)).filter(|_| more);
         let next_cursor = last.map(|row| URL_SAFE_NO_PAD.encode(key(row).write()));
-        Page { items: rows.into_iter().take(self.limit).map(view).collect(), next_cursor }
+        Page { items: rows.into_iter().take(limit).map(view).collect(), next_cursor }
     }
 }
 

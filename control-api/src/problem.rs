@@ -258,7 +258,8 @@ impl From<store::Error> for Problem {
         match error {
             Fault::Malformed { what, why } => Self::field(Code::InvalidBody, format!("/{what}"), why),
             Fault::NotFound(what) => Self::not_found(what),
-            Fault::Conflict(what) => Self::new(Code::Conflict, what),
+            // What the database says behind the first words names its tables; that is for nobody outside.
+            Fault::Conflict(what) => Self::new(Code::Conflict, what.split(" (").next().unwrap_or_default()),
             Fault::Managed(manifest) => {
                 Self::new(Code::Managed, format!("it comes from {manifest} and is changed only there"))
             }

@@ -43,6 +43,26 @@ impl Role {
     }
 }
 
+impl From<store::Role> for Role {
+    fn from(role: store::Role) -> Self {
+        match role {
+            store::Role::User => Self::User,
+            store::Role::TenantAdmin => Self::TenantAdmin,
+            store::Role::PlatformAdmin => Self::PlatformAdmin,
+        }
+    }
+}
+
+impl From<Role> for store::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::User => Self::User,
+            Role::TenantAdmin => Self::TenantAdmin,
+            Role::PlatformAdmin => Self::PlatformAdmin,
+        }
+    }
+}
+
 /// Somebody with a good access token and an active account.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use base::id::kind::Message;
+use base::id::kind::{Carrier, Message};
 use base::limits::SMS_BODY_BYTES_MAX;
 use base::{E164, Id, Money};
 use domain::account::UserFacts;
@@ -17,10 +17,12 @@ use domain::ports::SmsError;
 use domain::rate::Service;
 use domain::sms::{Composed, Encoding, MessageStatus, NewMessage, compose};
 use serde::{Deserialize, Serialize};
+use store::{MessageDirection, MessageEvent, MessageFilter, MessageRow, Place};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::wallet::known;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{Body, OnPath, Params};
@@ -62,8 +64,135 @@ pub(crate) struct TextAccepted {
     status: MessageStatus,
 }
 
+/// A text of the history.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TextView {
+    #[schema(value_type = String)]
+    id: Id<Message>,
+    /// `outbound` or `inbound`.
+    direction: &'static str,
+    /// Sender: a number, or inbound also a name.
+    from: String,
+    /// Recipient.
+    to: String,
+    /// What was written.
+    text: String,
+    /// `gsm7` or `ucs2`.
+    #[schema(value_type = String)]
+    encoding: Encoding,
+    /// How many segments it took.
+    segments: u32,
+    /// `queued`, `sent`, `delivered`, `failed`, `cancelled` or `received`.
+    #[schema(value_type = String)]
+    status: MessageStatus,
+    /// Price of all segments; inbound texts have none.
+    price: Option<Amount>,
+    /// What was charged, refunds taken off.
+    charged: Option<Amount>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    /// When the carrier had all of it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sent_at: Option<Time>,
+    /// When the recipient had all of it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    delivered_at: Option<Time>,
+    /// When it was given up.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    failed_at: Option<Time>,
+}
+
+impl From<MessageRow> for TextView {
+    fn from(row: MessageRow) -> Self {
+        Self {
+            id: row.id,
+            direction: row.direction.as_str(),
+            from: row.from,
+            to: row.to,
+            text: row.body,
+            encoding: row.encoding,
+            segments: row.segments,
+            status: row.status,
+            price: row.price.map(Into::into),
+            charged: row.charged.map(Into::into),
+            created_at: row.created_at.into(),
+            sent_at: row.sent_at.map(Into::into),
+            delivered_at: row.delivered_at.map(Into::into),
+            failed_at: row.failed_at.map(Into::into),
+        }
+    }
+}
+
+/// A text with everything that happened to it.
+#[derive(Debug, Serialize, ToSchema)]
+struct TextDetails {
+    #[serde(flatten)]
+    message: TextView,
+    /// The carrier that took or brought it.
+    #[schema(value_type = Option<String>)]
+    carrier_id: Option<Id<Carrier>>,
+    /// What receipts said last, by SMPP message_state.
+    receipt: Option<String>,
+    /// The carrier's raw code, when it failed.
+    code: Option<String>,
+    /// Oldest first.
+    events: Vec<TextEvent>,
+}
+
+/// One thing that happened to a text.
+#[derive(Debug, Serialize, ToSchema)]
+struct TextEvent {
+    #[schema(value_type = String, format = DateTime)]
+    at: Time,
+    /// `queued`, `submitted`, `retry`, `next_carrier`, `rejected`, `expired`, `receipt`, or a new status of the text.
+    event: String,
+    /// Of which segment.
+    segment: Option<u32>,
+    /// By which carrier.
+    #[schema(value_type = Option<String>)]
+    carrier_id: Option<Id<Carrier>>,
+    /// The carrier's raw code.
+    code: Option<String>,
+    /// The carrier's own words.
+    raw: Option<String>,
+}
+
+impl From<MessageEvent> for TextEvent {
+    fn from(row: MessageEvent) -> Self {
+        Self {
+            at: row.at.into(),
+            event: row.event,
+            segment: row.part,
+            carrier_id: row.carrier,
+            code: row.code,
+            raw: row.raw,
+        }
+    }
+}
+
+/// Which texts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct TextParams {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Rows of the page, 1 to 200; 50 when not given.
+    limit: Option<u32>,
+    /// From or to this number or name.
+    number: Option<String>,
+    /// `outbound` or `inbound`.
+    direction: Option<String>,
+    /// `queued`, `sent`, `delivered`, `failed`, `cancelled` or `received`.
+    status: Option<String>,
+    /// From this time or date on.
+    from: Option<String>,
+    /// Before this time or date.
+    to: Option<String>,
+}
+
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(send))
+    OpenApiRouter::new().routes(routes!(send)).routes(routes!(list)).routes(routes!(read))
 }
 
 /// Send a text
@@ -89,6 +218,45 @@ async fn send(
     sent
 }
 
+/// The caller's texts, newest first
+#[utoipa::path(get, path = "/sms", tag = "texts", params(TextParams), responses((status = 200, body = Page<TextView>)))]
+async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Params(params): Params<TextParams>,
+) -> Result<Json<Page<TextView>>, Problem> {
+    let slice = page::slice::<Place>(params.cursor.as_deref(), params.limit)?;
+    let filter = MessageFilter {
+        user: Some(caller.user),
+        peer: params.number,
+        direction: known("direction", params.direction.as_deref(), MessageDirection::parse)?,
+        status: known("status", params.status.as_deref(), MessageStatus::parse)?,
+        from: time_parameter("from", params.from.as_deref())?,
+        to: time_parameter("to", params.to.as_deref())?,
+    };
+    let rows = app.store().list_messages(Some(caller.tenant), &filter, slice.before, slice.rows()).await?;
+    Ok(Json(slice.page(rows, |r| Place { at: r.created_at, id: r.id.as_i64() }, Into::into)))
+}
+
+/// A text with everything that happened to it
+#[utoipa::path(get, path = "/sms/{id}", tag = "texts", params(("id" = String, Path)),
+    responses((status = 200, body = TextDetails)))]
+async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    OnPath(id): OnPath<Id<Message>>,
+) -> Result<Json<TextDetails>, Problem> {
+    let row = app.store().find_message(Some(caller.tenant), Some(caller.user), id).await?;
+    let events = app.store().message_events(id).await?;
+    Ok(Json(TextDetails {
+        carrier_id: row.carrier,
+        receipt: row.receipt.clone(),
+        code: row.code.clone(),
+        message: row.into(),
+        events: events.into_iter().map(Into::into).collect(),
+    }))
+}
+
 /// Checks what can be checked without asking anybody, all fields at once.
 fn parties(request: &SendText) -> Result<(E164, E164), Problem> {
     let mut errors = vec![];
@@ -111,6 +279,19 @@ fn parties(request: &SendText) -> Result<(E164, E164), Problem> {
     }
 }
 
+/// A text that is there already, as it was answered when it was taken.
+async fn found(app: &App, caller: &Caller, id: Id<Message>) -> Result<Option<TextAccepted>, Problem> {
+    match app.store().find_message(Some(caller.tenant), Some(caller.user), id).await {
+        Ok(row) => {
+            let price = row.price.ok_or_else(|| Problem::internal(&"a text without price"))?.into();
+            let segments = row.segments as usize;
+            Ok(Some(TextAccepted { id, segments, encoding: row.encoding, price, status: row.status }))
+        }
+        Err(store::Error::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 struct Accepting<'a> {
     id: Id<Message>,
     attempt: Attempt,
@@ -126,8 +307,7 @@ async fn accept(app: &App, caller: &Caller, wanted: Accepting<'_>) -> Result<Don
         return Ok(Done { status: StatusCode::ACCEPTED, body: there });
     }
     let sender = sender(app, caller, &wanted.from).await?;
-    let composed = compose(wanted.body)
-        .map_err(|e| Problem::field(Code::TextNotSendable, "/text", e.to_string()))?;
+    let composed = compose(wanted.body).map_err(|e| Problem::field(Code::TextNotSendable, "/text", e.to_string()))?;
     let price = price(app, caller, &wanted.to, &composed).await?;
     let carriers = app.deps.directory.carriers_for(caller.tenant, &wanted.to).await?;
     if carriers.is_empty() {
