@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stun_proto::turn::{self, Cidr, PeerPolicy, RelayAddress};
 
-use crate::StartError;
+use crate::{StartError, sys};
 
 settings::config! {
     /// TURN server: relays media of clients that no other way gets through (RFC 8656).
@@ -87,8 +87,8 @@ impl Config {
         for (ip, ports) in media {
             policy = policy.endpoint(*ip, ports.clone());
         }
-        let listeners = self.listen.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified() && !ip.is_loopback());
-        for ip in listeners {
+        // What else listens on this machine trusts what comes from it: closed, unless a rule opens it.
+        for ip in sys::local_addresses().into_iter().filter(|ip| !ip.is_loopback()) {
             policy = policy.endpoint(ip, RangeInclusive::new(1, 0));
         }
         Ok(policy)

@@ -13,7 +13,7 @@ use stun_proto::turn::{Counters, FiveTuple, Now, Output, RelayId, Server, Transp
 
 use crate::Command;
 use crate::metrics::Report;
-use crate::sys::{Batch, Poll};
+use crate::sys::{self, Batch, Poll, Way};
 
 /// Names of listeners in the poll begin here; relays are named by index and generation, and indices stay far below.
 const LISTENERS: u64 = 0xffff_0000;
@@ -50,6 +50,9 @@ impl Worker {
         for (n, socket) in listeners.into_iter().enumerate() {
             poll.watch(socket.as_raw_fd(), LISTENERS + n as u64)?;
             let address = socket.local_addr()?;
+            if address.ip().is_unspecified() {
+                sys::tell_local_address(&socket, address.is_ipv4())?;
+            }
             named.push((socket, address));
         }
         Ok(Self {
@@ -124,11 +127,12 @@ impl Worker {
     fn read_clients(&mut self, now: Now, listener: usize) -> usize {
         self.make_room();
         let Some((socket, server)) = self.listeners.get(listener) else { return 0 };
-        let server = *server;
+        let bound = *server;
         let slots = self.batch.receive(socket, TURN);
         let count = slots.len();
         for slot in slots {
             let Some((datagram, client)) = self.batch.datagram(slot) else { continue };
+            let server = SocketAddr::new(self.batch.local(slot).unwrap_or(bound.ip()), bound.port());
             let from = FiveTuple { transport: Transport::Udp, client, server };
             if let Some(to) = self.server.receive(now, from, datagram) {
                 let place = self.batch.place(to.data);
@@ -153,8 +157,8 @@ impl Worker {
         for slot in slots {
             let Some((datagram, peer)) = self.batch.datagram(slot) else { continue };
             let Some(to) = self.server.receive_from_peer(now.mono, relay, peer, datagram.len()) else { continue };
-            let Some(fd) = self.listener_fd(to.client.server) else { continue };
-            self.batch.forward_wrapped(fd, to.client.client, slot, to.prefix.as_slice(), to.padding);
+            let Some(way) = self.way(to.client) else { continue };
+            self.batch.forward_wrapped(way, slot, to.prefix.as_slice(), to.padding);
         }
         count
     }
@@ -170,8 +174,8 @@ impl Worker {
         while let Some(output) = self.server.poll_output() {
             match output {
                 Output::Transmit { to, bytes } => {
-                    if let Some(fd) = self.listener_fd(to.server) {
-                        self.batch.send(fd, to.client, bytes);
+                    if let Some(way) = self.way(to) {
+                        self.batch.send(way, bytes);
                     }
                 }
                 Output::OpenRelay { relay, bind } => match self.open(relay, bind) {
@@ -215,8 +219,16 @@ impl Worker {
         (*generation == relay.generation).then(|| socket.as_raw_fd())
     }
 
-    fn listener_fd(&self, address: SocketAddr) -> Option<RawFd> {
-        self.listeners.iter().find(|(_, bound)| *bound == address).map(|(socket, _)| socket.as_raw_fd())
+    /// The way back to a client. A listener on all addresses answers from the one that the client knows.
+    fn way(&self, client: FiveTuple) -> Option<Way> {
+        let serves = |bound: &SocketAddr| {
+            let same_family = bound.is_ipv4() == client.server.is_ipv4();
+            *bound == client.server
+                || bound.ip().is_unspecified() && same_family && bound.port() == client.server.port()
+        };
+        let (socket, bound) = self.listeners.iter().find(|(_, bound)| serves(bound))?;
+        let source = bound.ip().is_unspecified().then_some(client.server.ip());
+        Some(Way { fd: socket.as_raw_fd(), to: client.client, source })
     }
 }
 

@@ -103,7 +103,11 @@ impl PeerPolicy {
     pub fn permits(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         let named = |ranges: &[Cidr]| ranges.iter().any(|range| range.contains(ip));
-        !named(&self.denied) && (named(&self.allowed) || self.has_endpoint(ip) || is_public(ip))
+        if named(&self.denied) {
+            return false;
+        }
+        let open = self.endpoints.iter().any(|(known, ports)| *known == ip && !ports.is_empty());
+        named(&self.allowed) || open || (is_public(ip) && !self.has_endpoint(ip))
     }
 
     /// Whether payload may go to this peer, whose address has a permission.
@@ -235,6 +239,8 @@ mod tests {
     fn an_endpoint_is_reached_on_its_ports_only() {
         let own = PeerPolicy::default().endpoint(ip("8.0.0.1"), 50_000..=50_100).endpoint(ip("10.0.0.1"), 7..=7);
         assert!(own.permits(ip("10.0.0.1")) && own.reaches((ip("10.0.0.1"), 7).into()));
+        let closed = PeerPolicy::default().endpoint(ip("8.0.0.9"), RangeInclusive::new(1, 0));
+        assert!(!closed.permits(ip("8.0.0.9")) && closed.permits(ip("8.0.0.8")));
         assert!(!own.permits(ip("10.0.0.2")) && !own.reaches((ip("10.0.0.1"), 8).into()));
         assert!(own.permits(ip("8.0.0.1")));
         assert!(own.reaches((ip("8.0.0.1"), 50_001).into()));
