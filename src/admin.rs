@@ -23,10 +23,10 @@ pub async fn execute(store: &Store, command: Command) -> Result<String, Failure>
     match command {
         Command::ResetPassword { login } => {
             let password = Secret::new(Random::from_entropy().token(20));
-            match store.reset_password(&login, &password).await.map_err(Failure::broken)? {
-                true => Ok(format!("New password of {login}: {}", password.expose())),
-                false => Err(Failure::Operator(format!("there is no login {login}"))),
-            }
+            let known = store.find_login(&login).await.map_err(Failure::broken)?;
+            let known = known.ok_or_else(|| Failure::Operator(format!("there is no login {login}")))?;
+            store.set_password(known.user.id, &password).await.map_err(Failure::broken)?;
+            Ok(format!("New password of {login}: {}", password.expose()))
         }
         Command::VerifyLedger => {
             let report = store.verify_ledger().await.map_err(Failure::broken)?;

@@ -1,8 +1,8 @@
 //! The first start on an empty database: an administrator and, if wanted, a demo tenant with two users that can call and
 //! text each other. Passwords are random, shown once, and kept only as verifiers.
 
-use base::{Random, Secret};
-use store::Store;
+use base::{Currency, Random, Secret};
+use store::{NewTenant, NewUser, Role, Store};
 
 use crate::apply;
 use crate::config::Config;
@@ -11,7 +11,9 @@ use crate::start::StartError;
 /// Five bits a character: 100 bits.
 const PASSWORD_LENGTH: usize = 20;
 /// Login of the administrator.
-const ADMIN: &str = "admin";
+const ADMIN: &str = "admin@localhost";
+/// Tenant of administrators and its domain, in which nobody can register: no device is made there.
+const OPERATOR: (&str, &str) = ("operator", "operator.invalid");
 
 /// What was made, with the secrets to show once.
 pub(crate) struct Seeded {
@@ -30,7 +32,9 @@ pub(crate) struct DemoUser {
 
 /// Seeds when the database holds no user yet.
 pub(crate) async fn first_start(store: &Store, config: &Config) -> Result<Option<Seeded>, StartError> {
-    if store.has_users().await.map_err(StartError::new)? {
+    let page = store::Page { limit: 1, ..store::Page::default() };
+    let known = store.list_users(None, &store::UserFilter::default(), page).await.map_err(StartError::new)?;
+    if !known.is_empty() {
         return Ok(None);
     }
     let mut random = Random::from_entropy();
@@ -46,8 +50,30 @@ pub(crate) async fn first_start(store: &Store, config: &Config) -> Result<Option
         let manifest = demo_manifest(&config.sip_proxy.default_domain, &users);
         apply::apply_text(store, "demo", &manifest).await.map_err(StartError::new)?;
     }
-    store.create_admin(ADMIN, &admin_password).await.map_err(StartError::new)?;
+    create_admin(store, &admin_password).await.map_err(StartError::new)?;
     Ok(Some(Seeded { admin_login: ADMIN.into(), admin_password, users: if wanted { users } else { Vec::new() } }))
+}
+
+async fn create_admin(store: &Store, password: &Secret) -> store::Result<()> {
+    let (name, domain) = OPERATOR;
+    let tenant = NewTenant {
+        name: name.into(),
+        currency: Currency::USD,
+        domains: vec![domain.into()],
+        inbound_charged: false,
+        refund_undelivered: false,
+    };
+    let tenant = store.create_tenant(&tenant).await?.id;
+    let user = NewUser {
+        tenant,
+        name: "admin".into(),
+        domain: None,
+        email: Some(ADMIN.into()),
+        display_name: None,
+        role: Role::PlatformAdmin,
+        password: Some(password.clone()),
+    };
+    store.create_user(&user).await.map(drop)
 }
 
 /// The demo tenant as a manifest: calls between its users are free, texts cost a cent, and no rate leads to the public

@@ -169,7 +169,7 @@ impl Running {
             media.stop().await;
         }
         if let Some(relay) = self.relay {
-            relay.stop().await;
+            relay.stop();
         }
         if let Some(turn) = self.turn {
             turn.stop();

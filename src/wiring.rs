@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,7 @@ use base::{Id, IdGenerator};
 use bus::{Delivery, LocalBus};
 use domain::event::Fact;
 use domain::ports::{Events, MediaNotice, Unavailable};
+use sip_proto::{Flow, Transport};
 use store::Store;
 use telemetry::{Door, Health};
 use tokio::sync::{Notify, mpsc};
@@ -28,6 +30,9 @@ use crate::start::StartError;
 const MEDIA_LINK_MAX: usize = 4_096;
 /// Media sessions that timed out and whose calls have not been told yet.
 const MEDIA_NOTICES_MAX: usize = 1_024;
+
+/// Stands in Via and Contact between proxy and media applications; nothing listens there.
+const MEMORY_PORT: u16 = 5060;
 
 /// What every role may need.
 pub(crate) struct Parts {
@@ -110,7 +115,7 @@ pub(crate) async fn start_roles(config: Config, listeners: Listeners, parts: &Pa
     let (notices, timed_out) = mpsc::channel(MEDIA_NOTICES_MAX);
     let relay = match config.runs(Role::RtpRelay) {
         true => {
-            let deps = rtp_relay::Deps { notices, clock: Arc::clone(&parts.clock) };
+            let deps = rtp_relay::Deps { notices };
             let handle = rtp_relay::start(config.rtp_relay.clone(), deps).map_err(StartError::new)?;
             Some(ready(parts, "rtp-relay", handle))
         }
@@ -118,7 +123,7 @@ pub(crate) async fn start_roles(config: Config, listeners: Listeners, parts: &Pa
     };
     let turn = match config.runs(Role::TurnServer) {
         true => {
-            let media = relay.as_ref().map(rtp_relay::Handle::media_ranges).unwrap_or_default();
+            let media = if relay.is_some() { media_ranges(&config.rtp_relay, advertised) } else { Vec::new() };
             let deps = turn_server::Deps { secrets: vec![turn_secret.clone()], users: Vec::new(), media };
             let handle = turn_server::start(config.turn_server.clone(), deps).map_err(StartError::new)?;
             addresses.extend(handle.addresses().iter().map(|a| ("TURN and STUN over UDP", *a)));
@@ -126,30 +131,37 @@ pub(crate) async fn start_roles(config: Config, listeners: Listeners, parts: &Pa
         }
         false => None,
     };
+    let media_address = config.rtp_relay.addresses.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let (to_media, media_in) = mpsc::channel(MEDIA_LINK_MAX);
     let (media_out, from_media) = mpsc::channel(MEDIA_LINK_MAX);
     let media = match config.runs(Role::MediaServer) {
         true => {
-            let deps = media_server::Deps { incoming: media_in, outgoing: media_out, seed: parts.seed ^ 1 };
+            let deps = media_server::Deps { inbound: media_in, outbound: media_out, media_address };
             let handle = media_server::start(config.media_server.clone(), deps).map_err(StartError::new)?;
             Some(ready(parts, "media-server", handle))
         }
         false => None,
     };
     let mut sip = None;
-    if let (Some(bound), Some(relay), Some(media)) = (listeners.sip, &relay, &media) {
+    if let (Some(bound), Some(relay)) = (listeners.sip, &relay) {
         addresses.extend(bound.addresses());
         let deps = sip_proxy::Deps {
             accounts: Arc::clone(&store) as Arc<_>,
             directory: Arc::clone(&store) as Arc<_>,
             billing: Arc::clone(&store) as Arc<_>,
             locations: Arc::clone(&store) as Arc<_>,
-            relay: relay.port(),
+            relay: relay.relay(),
             events: Arc::clone(&parts.bus) as Arc<_>,
             clock: Arc::clone(&parts.clock),
             nonce_key: parts.store.named_secret("sip nonce key").await.map_err(StartError::new)?,
         };
-        let link = sip_proxy::MediaLink { to_media, from_media, flow: media.flow() };
+        let flow = Flow {
+            transport: Transport::Memory,
+            local: SocketAddr::new(media_address, MEMORY_PORT),
+            peer: SocketAddr::new(media_address, MEMORY_PORT),
+            connection: 0,
+        };
+        let link = sip_proxy::MediaLink { to_media, from_media, flow };
         let handle = sip_proxy::start(config.sip_proxy.clone(), bound, deps, link).await.map_err(StartError::new)?;
         sip = Some(ready(parts, "sip-proxy", handle));
     }
@@ -176,7 +188,8 @@ pub(crate) async fn start_roles(config: Config, listeners: Listeners, parts: &Pa
     let mut api = None;
     if let Some(listener) = listeners.api {
         let turn_at = turn.as_ref().map(|t| t.addresses().to_vec()).unwrap_or_default();
-        let reachable = |a: &SocketAddr| SocketAddr::new(if a.ip().is_unspecified() { advertised } else { a.ip() }, a.port());
+        let reachable =
+            |a: &SocketAddr| SocketAddr::new(if a.ip().is_unspecified() { advertised } else { a.ip() }, a.port());
         let deps = control_api::Deps {
             store: parts.store.clone(),
             directory: Arc::clone(&store) as Arc<_>,
@@ -200,6 +213,15 @@ pub(crate) async fn start_roles(config: Config, listeners: Listeners, parts: &Pa
     let door = Door::start(door, Arc::clone(&parts.health), telemetry::metrics()).map_err(StartError::new)?;
     addresses.push(("Metrics and health", door.address()));
     Ok(Roles { addresses, door, sip, media, relay, sms, turn, api, tasks })
+}
+
+/// Where media of calls is: TURN clients may reach it although it is an address of our own.
+fn media_ranges(relay: &rtp_relay::Config, advertised: IpAddr) -> Vec<(IpAddr, RangeInclusive<u16>)> {
+    let mut addresses: Vec<IpAddr> = relay.addresses.iter().chain(&relay.advertised_addresses).copied().collect();
+    if addresses.is_empty() {
+        addresses.push(advertised);
+    }
+    addresses.into_iter().map(|ip| (ip, relay.port_min..=relay.port_max)).collect()
 }
 
 fn ready<T>(parts: &Parts, name: &str, handle: T) -> T {

@@ -50,6 +50,8 @@ pub(crate) enum Identified {
 
 /// Verifies digests; shared by all shards, because a nonce count may be used once whichever shard it meets.
 pub(crate) struct Authenticator {
+    /// In the order of preference.
+    offered: Vec<Algorithm>,
     inner: Mutex<Inner>,
 }
 
@@ -60,9 +62,9 @@ struct Inner {
 }
 
 impl Authenticator {
-    pub(crate) fn new(key: [u8; 32], nonce_lifetime_s: u32, random: Random) -> Self {
+    pub(crate) fn new(key: [u8; 32], nonce_lifetime_s: u32, offered: Vec<Algorithm>, random: Random) -> Self {
         let server = auth::Authenticator::new(key, nonce_lifetime_s);
-        Self { inner: Mutex::new(Inner { server, random, tidied_at: Timestamp::default() }) }
+        Self { offered, inner: Mutex::new(Inner { server, random, tidied_at: Timestamp::default() }) }
     }
 
     /// Identifies the sender of `request` in `realm`. A user that is not known is challenged and refused exactly like a
@@ -98,7 +100,7 @@ impl Authenticator {
         Ok(Identified::Challenge(self.challenge(now, realm, &algorithms, stale)))
     }
 
-    /// Only algorithms with a verifier are challenged; a user that is not known gets those that new devices have.
+    /// Only algorithms with a verifier are challenged; a user that is not known gets all that are offered.
     async fn algorithms_for(
         &self,
         accounts: &dyn Accounts,
@@ -111,7 +113,9 @@ impl Authenticator {
         let device = accounts.credentials(&username, realm).await?;
         let known: Vec<Algorithm> =
             device.map(|d| verifiers_of(&d.verifiers).into_iter().map(|v| v.algorithm).collect()).unwrap_or_default();
-        Ok(if known.is_empty() { vec![Algorithm::Sha256, Algorithm::Md5] } else { known })
+        let offered: Vec<Algorithm> =
+            self.offered.iter().copied().filter(|a| known.is_empty() || known.contains(a)).collect();
+        Ok(if offered.is_empty() { known } else { offered })
     }
 
     fn verify(

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use sip_proto::auth::Algorithm;
+
 settings::config! {
     /// SIP: registrar, calls, trunks.
     pub struct Config {
@@ -34,6 +36,10 @@ settings::config! {
         pub register_expires_default_s: u32 = 600,
         /// How long a challenge's nonce is good, seconds.
         pub nonce_lifetime_s: u32 = 300,
+        /// Digest algorithms that are offered, the preferred one first: MD5, SHA-256, SHA-512-256 (RFC 8760). A device that has a
+        /// verifier for none of them is offered those that it has. Many phones, Debian 12's baresip among them, give up
+        /// when they see one that they do not know; put SHA-256 first once all of yours know it.
+        pub digest_algorithms: Vec<String> = vec!["MD5".into()],
         /// How long a user's devices ring when no rule says otherwise, seconds.
         pub ring_timeout_s: u64 = 60,
         /// How long a trunk may ring before the call counts as not answered, seconds.
@@ -52,6 +58,16 @@ settings::config! {
 }
 
 impl Config {
+    /// The offered algorithms; the text names the key.
+    pub(crate) fn algorithms(&self) -> Result<Vec<Algorithm>, String> {
+        let unknown = |name: &String| format!("sip_proxy.digest_algorithms: {name} is not MD5, SHA-256 or SHA-512-256");
+        let read = |name: &String| {
+            Algorithm::parse(name).filter(|(_, session)| !session).map(|(a, _)| a).ok_or_else(|| unknown(name))
+        };
+        let list: Vec<Algorithm> = self.digest_algorithms.iter().map(read).collect::<Result<_, _>>()?;
+        if list.is_empty() { Err("sip_proxy.digest_algorithms is empty".into()) } else { Ok(list) }
+    }
+
     /// Whether the settings make sense together; the text names the key.
     pub fn check(&self) -> Result<(), String> {
         if self.register_expires_min_s > self.register_expires_max_s {
@@ -60,6 +76,7 @@ impl Config {
         if !(self.register_expires_min_s..=self.register_expires_max_s).contains(&self.register_expires_default_s) {
             return Err("sip_proxy.register_expires_default_s is not between register_expires_min_s and _max_s".into());
         }
+        self.algorithms()?;
         if self.reservation_ttl_s < 90 {
             return Err("sip_proxy.reservation_ttl_s is below 90, the time between two signs of life".into());
         }

@@ -12,9 +12,9 @@ use sip_proto::{Flow, HeaderName, Message, ResponseBuilder, reason_phrase};
 
 use crate::authenticate::{Identified, Role};
 use crate::context::Context;
-use crate::pipeline::{Routed, TrunkUse};
 use crate::pipeline::identify::{self, CallerFacts};
 use crate::pipeline::route::{self, Router};
+use crate::pipeline::{Routed, TrunkUse};
 use crate::refuse;
 
 /// What the pipeline found.

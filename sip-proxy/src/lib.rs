@@ -62,9 +62,9 @@ pub enum StartError {
     /// A listener cannot be used by the runtime.
     #[error("listener: {0}")]
     Listener(#[from] std::io::Error),
-    /// The nonce key is not 32 bytes in hexadecimal.
-    #[error("the nonce key is unusable")]
-    NonceKey,
+    /// A setting is wrong; the text names it.
+    #[error("{0}")]
+    Config(String),
 }
 
 /// Starts the proxy on listeners that [`bind`] opened. Needs a tokio runtime.
@@ -83,9 +83,10 @@ pub async fn start(config: Config, listeners: Listeners, deps: Deps, media: Medi
     let (outlets, sockets) = outlets(listeners, media.to_media)?;
     let idle = Duration::from_secs(config.connection_idle_s);
     let transports = Arc::new(Transports::new(outlets, inlet.clone(), stop.clone(), idle, config.connections_max));
+    let algorithms = config.algorithms().map_err(StartError::Config)?;
     let key = key_bytes(deps.nonce_key.expose());
     let context = Arc::new(Context {
-        authenticator: authenticate::Authenticator::new(key, config.nonce_lifetime_s, random.fork()),
+        authenticator: authenticate::Authenticator::new(key, config.nonce_lifetime_s, algorithms, random.fork()),
         metrics: metrics::Metrics::register(),
         ids: Mutex::new(IdGenerator::new(u16::try_from(random.below(1024)).unwrap_or(0))),
         media_flow: media.flow,

@@ -9,8 +9,8 @@ use base::{Id, Timestamp};
 use domain::event::Fact;
 use domain::ports::{BindingChange, Events, Locations, StoredBinding, Unavailable};
 use serde::{Deserialize, Serialize};
-use sip_proto::{Flow, Transport};
 use sip_proto::registrar::Binding;
+use sip_proto::{Flow, Transport};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 

@@ -160,7 +160,8 @@ impl Shard {
             ToShard::Received { flow, bytes } => self.endpoint.receive(now.instant, flow, bytes),
             ToShard::FlowFailed(flow) => self.endpoint.transport_failed(now.instant, flow),
             ToShard::Routed { tx, answered } => self.on_routed(now, tx, *answered),
-            ToShard::Respond { tx, response } => self.endpoint.respond(now.instant, tx, *response),
+            // A REGISTER that comes again is answered again: that costs less than remembering every answer for 32 s.
+            ToShard::Respond { tx, response } => self.endpoint.respond_stateless(now.instant, tx, *response),
             ToShard::Input { call, input } => self.inputs.push_back((call, *input)),
             ToShard::Located { leg, address } => self.on_located(now, leg, address),
             ToShard::Command(command) => self.on_command(command),
