@@ -270,6 +270,25 @@ async fn m17_throttling_keeps_the_order_of_the_queue() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_carrier_that_has_fallen_silent_goes_to_the_next() {
+    let (first, second) = (Smsc::start().await, Smsc::start().await);
+    let world = World::new([CarrierFacts { window: 1, ..carrier(1, first.port) }, carrier(2, second.port)]);
+    let gateway = world.start(Config { response_timeout_ms: 4_000, lease_ms: 6_000, ..quick() });
+    for smsc in [&first, &second] {
+        smsc.until("bind", |seen| seen.bound == 1).await;
+    }
+    first.seen().answer = Answer::Silence;
+    for n in 0..5 {
+        world.queue.put(&format!("text {n}"), &[carrier_id(1), carrier_id(2)]);
+    }
+    world.queued.notify_one();
+    second.until("what waited", |seen| seen.texts.len() == 4).await;
+    assert_eq!(first.seen().texts.len(), 1);
+    world.queue.until("the last one, too", all_accepted).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn stopping_gives_back_what_was_not_sent_and_waits_for_open_answers() {
     let smsc = Smsc::start().await;
     let world = World::new([CarrierFacts { window: 2, ..carrier(1, smsc.port) }]);

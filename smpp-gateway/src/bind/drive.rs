@@ -46,6 +46,8 @@ pub(super) struct Drive<'a> {
     held: Held,
     out: BytesMut,
     deliveries: JoinSet<(RequestId, CommandStatus)>,
+    /// When the carrier answered a submit_sm last.
+    answered_at: Option<Instant>,
     closed: Option<CloseReason>,
     unbinding: bool,
 }
@@ -63,7 +65,7 @@ impl<'a> Drive<'a> {
     pub(super) fn start(bind: &'a Bind, role: Role, config: SessionConfig) -> Result<Self, SmppError> {
         let session = Session::start(now(), role, config)?;
         let (held, out, deliveries) = (Held::default(), BytesMut::new(), JoinSet::new());
-        Ok(Self { bind, session, held, out, deliveries, closed: None, unbinding: false })
+        Ok(Self { bind, session, held, out, deliveries, answered_at: None, closed: None, unbinding: false })
     }
 
     /// Runs to the end of the session. Every part taken from the line is settled when it returns.
@@ -191,6 +193,7 @@ impl<'a> Drive<'a> {
         let (name, shared) = (&self.bind.line.facts.name, &self.bind.shared);
         let status = answer.status.name().map_or_else(|| answer.status.to_string(), str::to_owned);
         shared.metrics.answers.with([name, &status]).increment();
+        self.answered_at = Some(Instant::now());
         if answer.late {
             return self.answered_late(answer).await;
         }
@@ -222,8 +225,12 @@ impl<'a> Drive<'a> {
     async fn unanswered(&mut self, key: u64) {
         let (name, shared) = (&self.bind.line.facts.name, &self.bind.shared);
         shared.metrics.unanswered.with([name]).increment();
-        let Some((part, permit)) = self.held.take_unanswered(key) else { return };
+        let Some(Leased { part, since, permit }) = self.held.take_unanswered(key) else { return };
         tracing::warn!(carrier = %name, message = %part.message, part = part.part, "no answer to a text");
+        if self.answered_at.is_none_or(|at| at < since) {
+            // Nothing at all was answered meanwhile: it is not this text. Others get what could go here.
+            self.bind.line.pause_for(Duration::from_millis(shared.config.response_timeout_ms));
+        }
         let entry = match judge(&part, NO_ANSWER, "", shared.now(), &shared.config) {
             Verdict::Note(result) => Entry::Outcome(self.outcome(part, result)),
             Verdict::GiveBack => Entry::Unsent(part),
@@ -277,11 +284,14 @@ impl<'a> Drive<'a> {
         self.session.unbind(now());
     }
 
-    /// Parts whose lease would be over before their answer could come go back to the queue.
+    /// Parts whose lease would be over before their answer could come go back to the queue, and the line rests for as
+    /// long, so that another carrier of their plan gets them.
     fn give_back_the_stale(&mut self) {
         let (queued, _) = self.session.load();
         let wait_max = self.bind.shared.config.queue_wait_max();
         if self.held.queued_since(queued).is_some_and(|since| since.elapsed() > wait_max) {
+            tracing::warn!(carrier = %self.bind.line.facts.name, queued, "the carrier is too slow for what waits for it");
+            self.bind.line.pause_for(wait_max);
             self.session.withdraw();
         }
     }

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use domain::sms::QueuedPart;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::lines::Leased;
@@ -40,13 +39,13 @@ impl Held {
     }
 
     /// Takes out a part that went unanswered; a late answer may still ask for it.
-    pub(super) fn take_unanswered(&mut self, key: u64) -> Option<(QueuedPart, OwnedSemaphorePermit)> {
+    pub(super) fn take_unanswered(&mut self, key: u64) -> Option<Leased> {
         let leased = self.by_key.remove(&key)?;
         if self.late.len() >= LATE_MAX {
             self.late.pop_front();
         }
         self.late.push_back((key, leased.part.clone()));
-        Some((leased.part, leased.permit))
+        Some(leased)
     }
 
     /// The part of a late answer.
