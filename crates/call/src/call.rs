@@ -196,7 +196,7 @@ impl<D: Clone> Call<D> {
             Ok(grant) => {
                 charge.opened = true;
                 if let (Some(meter), Some(grant)) = (charge.meter.as_mut(), grant) {
-                    meter.granted(grant);
+                    meter.granted(now.instant, grant);
                 }
                 None
             }
@@ -549,7 +549,11 @@ impl<D: Clone> Call<D> {
     }
 
     fn run_meters(&mut self, now: Now) {
-        let Phase::Talking(peer) = self.phase else { return };
+        let peer = match self.phase {
+            Phase::Talking(peer) => peer,
+            Phase::Opening | Phase::Routing | Phase::Trying | Phase::Connecting(_) => CALLER,
+            Phase::Ending | Phase::Ended => return,
+        };
         let ttl = self.config.reservation_ttl;
         for index in 0..self.charges.len() {
             while let Some(due) = self.charges[index].meter.as_mut().and_then(|m| m.due(now.instant)) {

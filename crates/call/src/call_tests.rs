@@ -27,6 +27,7 @@ struct Bench {
     played: Vec<LegIndex>,
     forward_to: Option<Plan<&'static str>>,
     finished: bool,
+    extensions: usize,
 }
 
 fn parties(direction: CallDirection) -> CallParties {
@@ -92,6 +93,7 @@ impl Bench {
             played: vec![],
             forward_to: None,
             finished: false,
+            extensions: 0,
         };
         bench.drain();
         bench
@@ -133,6 +135,7 @@ impl Bench {
                     Input::Opened(account, answer)
                 }
                 Output::Ask(Ask::Extend { account, hold, .. }) => {
+                    self.extensions += 1;
                     let answer = self.hold(hold);
                     Input::Extended(account, answer)
                 }
@@ -242,6 +245,21 @@ fn b11_a_call_is_warned_and_cut_when_the_money_ends() {
 }
 
 #[test]
+fn a_reservation_shows_signs_of_life_while_it_rings_and_during_a_long_increment() {
+    // The first increment of ten minutes needs no extension for a long time.
+    let mut bench = Bench::start(plan(vec![step(&["trunk"], 100)]), Some(rate(600_000, 600, 60)), 50_000_000);
+    bench.leg(1, LegEvent::Provisional { status: 180, sdp: None });
+    bench.pass(Duration::from_secs(91));
+    assert_eq!(bench.extensions, 2);
+    bench.answer(1);
+    bench.pass(Duration::from_secs(300));
+    assert!((8..=9).contains(&bench.extensions), "{}", bench.extensions);
+    assert_eq!(bench.held_micros, 6_000_000);
+    bench.leg(0, LegEvent::HungUp);
+    assert_eq!(bench.end().price.unwrap().micros, 6_000_000);
+}
+
+#[test]
 fn without_money_nothing_rings_and_there_is_no_record() {
     let mut bench = Bench::start(plan(vec![step(&["trunk"], 30)]), Some(rate(600_000, 60, 60)), 599_999);
     assert!(bench.finished && bench.settled.is_empty());
@@ -288,7 +306,8 @@ fn t8_a_trunk_that_fails_is_followed_by_the_next_and_a_busy_callee_is_not() {
 #[test]
 fn r3_no_answer_forwards_after_its_time_and_the_caller_hears_no_break() {
     let mut with_forward = plan(vec![step(&["desk"], 20)]);
-    with_forward.on_no_answer = Some(Conditional { to: "+15559".parse().unwrap(), rule: Id::from_i64(4), by: Id::from_i64(3) });
+    with_forward.on_no_answer =
+        Some(Conditional { to: "+15559".parse().unwrap(), rule: Id::from_i64(4), by: Id::from_i64(3) });
     let mut bench = Bench::start(with_forward, None, 0);
     bench.forward_to = Some(plan(vec![step(&["elsewhere"], 30)]));
     bench.leg(1, LegEvent::Provisional { status: 180, sdp: None });
@@ -311,7 +330,8 @@ fn r3_no_answer_forwards_after_its_time_and_the_caller_hears_no_break() {
 fn forwards_that_never_end_are_a_loop() {
     let looping = || {
         let mut p = plan(vec![]);
-        p.on_unreachable = Some(Conditional { to: "+15559".parse().unwrap(), rule: Id::from_i64(4), by: Id::from_i64(3) });
+        p.on_unreachable =
+            Some(Conditional { to: "+15559".parse().unwrap(), rule: Id::from_i64(4), by: Id::from_i64(3) });
         p
     };
     let account = Account { parties: parties(CallDirection::Inbound), tariff: None };

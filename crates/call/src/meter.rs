@@ -16,6 +16,9 @@ const QUOTA_S: u64 = 60;
 const EXTEND_BEFORE: Duration = Duration::from_secs(15);
 /// How long before the cut the payer is warned.
 const WARN_BEFORE: Duration = Duration::from_secs(10);
+/// How often the reservation is prolonged although nothing more is needed, so that it outlives a long ring or a long first
+/// increment. Half of the shortest lifetime that the settings allow.
+const HEARTBEAT: Duration = Duration::from_secs(45);
 /// When to ask again after the port could not answer.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -38,13 +41,23 @@ pub(crate) struct Meter {
     grant: Option<Grant>,
     answered: Option<Instant>,
     extend_at: Option<Instant>,
+    heartbeat_at: Option<Instant>,
     waiting: bool,
     warned: bool,
 }
 
 impl Meter {
     pub(crate) fn new(rate: Rate, wallet: Id<Wallet>) -> Self {
-        Self { rate, wallet, grant: None, answered: None, extend_at: None, waiting: false, warned: false }
+        Self {
+            rate,
+            wallet,
+            grant: None,
+            answered: None,
+            extend_at: None,
+            heartbeat_at: None,
+            waiting: false,
+            warned: false,
+        }
     }
 
     /// What to set aside before anything rings.
@@ -52,8 +65,9 @@ impl Meter {
         Hold { wallet: self.wallet, wanted: self.rate.price_of_call(QUOTA_S), least: self.rate.price_of_call(1) }
     }
 
-    pub(crate) fn granted(&mut self, grant: Grant) {
+    pub(crate) fn granted(&mut self, now: Instant, grant: Grant) {
         self.grant = Some(grant);
+        self.heartbeat_at = Some(now + HEARTBEAT);
     }
 
     pub(crate) fn reservation(&self) -> Option<Id<Reservation>> {
@@ -69,27 +83,33 @@ impl Meter {
     /// More was granted.
     pub(crate) fn extended(&mut self, now: Instant, grant: Grant) {
         self.waiting = false;
+        let more = self.grant.is_none_or(|g| g.total.micros != grant.total.micros);
         self.grant = Some(grant);
-        self.warned = false;
+        self.heartbeat_at = Some(now + HEARTBEAT);
+        if more {
+            self.warned = false;
+        }
         self.plan_extension(now);
     }
 
     /// Nothing more is there; a last try is made shortly before the cut, in case somebody topped up.
     pub(crate) fn refused(&mut self, now: Instant) {
         self.waiting = false;
+        self.heartbeat_at = Some(now + HEARTBEAT);
         self.extend_at = self.cut_at().map(|cut| cut - Duration::from_secs(1)).filter(|at| *at > now);
     }
 
     /// The port could not answer.
     pub(crate) fn unavailable(&mut self, now: Instant) {
         self.waiting = false;
-        self.extend_at = Some(now + RETRY_AFTER);
+        self.heartbeat_at = Some(now + RETRY_AFTER);
+        self.extend_at = self.answered.is_some().then(|| now + RETRY_AFTER);
     }
 
     /// The earliest time at which [`Self::due`] has something.
     pub(crate) fn next(&self) -> Option<Instant> {
         let warn_at = self.warn_at().filter(|_| !self.warned);
-        let extend_at = self.extend_at.filter(|_| !self.waiting);
+        let extend_at = self.extend_at.into_iter().chain(self.heartbeat_at).min().filter(|_| !self.waiting);
         [self.cut_at(), warn_at, extend_at].into_iter().flatten().min()
     }
 
@@ -98,12 +118,21 @@ impl Meter {
         if self.cut_at().is_some_and(|at| at <= now) {
             self.answered = None; // runs no more, so that a cut comes once
             self.extend_at = None;
+            self.heartbeat_at = None;
             return Some(Due::Cut);
         }
         if !self.waiting && self.extend_at.is_some_and(|at| at <= now) {
             self.extend_at = None;
             self.waiting = true;
             return self.extension();
+        }
+        if !self.waiting && self.heartbeat_at.is_some_and(|at| at <= now) {
+            self.heartbeat_at = None;
+            self.waiting = true;
+            let grant = self.grant?;
+            let nothing = Money::zero(grant.total.currency);
+            let hold = Hold { wallet: self.wallet, wanted: nothing, least: nothing };
+            return Some(Due::Extend(grant.reservation, hold));
         }
         if !self.warned && self.warn_at().is_some_and(|at| at <= now) {
             self.warned = true;
