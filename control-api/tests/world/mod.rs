@@ -1,7 +1,7 @@
 //! A whole API over real HTTP for tests: its own SQLite file, a clock in the test's hand, two tenants with users, and a
 //! registrar and an event bus that write down what they are told.
 
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
