@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use rtp_proto::{Evidence, Latch, Opener, PacketKind, RtpHeader, Sealer, Verdict, classify, rtcp};
+use rtp_proto::header::set_ssrc;
+use rtp_proto::{Evidence, Latch, Opener, PacketKind, RtpError, RtpHeader, Sealer, Verdict, classify, rtcp};
 
 use crate::ports::PortPair;
 use crate::signal::{Playing, law_of};
@@ -25,7 +26,62 @@ pub(crate) enum Outbound {
     /// Not yet: no keys.
     Closed,
     Plain,
-    Srtp(Box<Sealer>),
+    Srtp(Box<Protected>),
+}
+
+/// SRTP towards a leg. A plain stream that begins anew with lower sequence numbers under the same SSRC cannot be protected under
+/// it: indexes would repeat, and receivers take it for a replay. It goes on under another SSRC.
+pub(crate) struct Protected {
+    sealer: Sealer,
+    /// The peer's SSRC, and the one that it has here.
+    renamed: Option<(u32, u32)>,
+    /// Packets refused one after the other as repeated.
+    refused_in_a_row: u8,
+}
+
+/// So many refused packets in a row are no late ones: the stream began anew.
+const RESTART_PACKETS: u8 = 8;
+
+impl Protected {
+    pub(crate) const fn new(sealer: Sealer) -> Self {
+        Self { sealer, renamed: None, refused_in_a_row: 0 }
+    }
+
+    #[inline]
+    fn protect_rtp(&mut self, header: &RtpHeader, buffer: &mut [u8], length: usize) -> Option<usize> {
+        let ssrc = match self.renamed {
+            Some((from, to)) if from == header.ssrc => {
+                set_ssrc(buffer, to);
+                to
+            }
+            _ => header.ssrc,
+        };
+        match self.sealer.protect_rtp(buffer, length) {
+            Ok(length) => {
+                self.refused_in_a_row = 0;
+                Some(length)
+            }
+            Err(RtpError::Replayed) => {
+                self.refused_in_a_row += 1;
+                if self.refused_in_a_row >= RESTART_PACKETS {
+                    // Any other number will do; this step comes back to an old one only after all others.
+                    self.renamed = Some((header.ssrc, ssrc.wrapping_add(0x9e37_79b9)));
+                    self.refused_in_a_row = 0;
+                }
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn protect_rtcp(&mut self, buffer: &mut [u8], length: usize) -> Option<usize> {
+        if let (Some((from, to)), Some(word)) = (self.renamed, buffer.get_mut(4..8))
+            && *word == from.to_be_bytes()
+        {
+            word.copy_from_slice(&to.to_be_bytes());
+        }
+        self.sealer.protect_rtcp(buffer, length).ok()
+    }
 }
 
 /// One medium of one leg, as its worker has it.
@@ -110,7 +166,7 @@ impl Stream {
         let taken = match classify(&buffer[..length]) {
             _ if self.raw => self.take_raw(now, from, length),
             PacketKind::Rtp if !on_rtcp_port => self.take_rtp(now, from, buffer, length),
-            PacketKind::Rtcp => self.take_rtcp(now, from, on_rtcp_port, buffer, length),
+            PacketKind::Rtcp => self.take_rtcp(from, on_rtcp_port, buffer, length),
             // Keep-alives and probes of what we do not speak.
             _ => return Taken::Kept,
         };
@@ -155,7 +211,6 @@ impl Stream {
 
     fn take_rtcp(
         &mut self,
-        now: Instant,
         from: SocketAddr,
         on_rtcp_port: bool,
         buffer: &mut [u8],
@@ -172,7 +227,6 @@ impl Stream {
             let expected = self.latch.source().or_else(|| self.latch.destination());
             return (authenticated || expected == Some(from)).then_some((Packet::Rtcp, length));
         }
-        let _ = now;
         (self.latch.receive_rtcp(from, authenticated) != Verdict::Refuse).then_some((Packet::Rtcp, length))
     }
 
@@ -201,7 +255,7 @@ impl Stream {
                 let length = match &mut self.outbound {
                     Outbound::Closed => return None,
                     Outbound::Plain => length,
-                    Outbound::Srtp(sealer) => sealer.protect_rtp(buffer, length).ok()?,
+                    Outbound::Srtp(protected) => protected.protect_rtp(header, buffer, length)?,
                 };
                 add(&self.stats.packets_sent, 1);
                 Some(Given { to, length, by_rtcp_port: false })
@@ -211,7 +265,7 @@ impl Stream {
                 let length = match &mut self.outbound {
                     Outbound::Closed => return None,
                     Outbound::Plain => length,
-                    Outbound::Srtp(sealer) => sealer.protect_rtcp(buffer, length).ok()?,
+                    Outbound::Srtp(protected) => protected.protect_rtcp(buffer, length)?,
                 };
                 Some(Given { to, length, by_rtcp_port: !self.rtcp_mux })
             }

@@ -59,6 +59,11 @@ impl OwnKeys {
         &self.0[place]
     }
 
+    /// Never uses a key again: its counters are about to be lost, and the key stream would repeat.
+    pub(crate) fn forget(&mut self, key: &MasterKey) {
+        self.0.retain(|own| own != key);
+    }
+
     /// The lines of an offer of ours: the tag is the place in `suites`, from 1.
     pub(crate) fn offer(&mut self, suites: &[Suite], random: &mut Random) -> Vec<CryptoAttribute> {
         let line = |(n, suite): (usize, &Suite)| line(n as u32 + 1, self.of(*suite, random));

@@ -14,7 +14,7 @@ use sdp_proto::negotiate::check_answer;
 use sdp_proto::protocol::Security;
 use sdp_proto::{OriginKeeper, Protocol, RelayEdit, RtcpPlace, Sdp, SdpError, SectionEdit, rewrite};
 
-use crate::forward::{Inbound, Outbound};
+use crate::forward::{Inbound, Outbound, Protected};
 use crate::ports::{PortError, PortPair, Ports};
 use crate::sdes::{Keys, OwnKeys};
 use crate::signal::law_of;
@@ -50,10 +50,18 @@ struct Leg {
     network: LegNetwork,
     origin: OriginKeeper,
     sections: Vec<Option<Section>>,
-    /// Its last offer, to be answered by us.
-    offered: Option<Sdp>,
     /// Our last offer to it.
-    asked: Option<Sdp>,
+    asked: Option<Asked>,
+}
+
+/// An offer that we made to a leg.
+#[derive(Clone)]
+struct Asked {
+    /// Whose offer it was, and as it came.
+    by: LegIndex,
+    offered: Sdp,
+    /// As we made it.
+    sdp: Sdp,
 }
 
 /// One medium of a leg: our ports towards it, and its keys.
@@ -84,7 +92,7 @@ impl Leg {
     fn new(network: LegNetwork, random: &mut Random) -> Self {
         // 32 bits: some devices cannot read more.
         let origin = OriginKeeper::new(u64::from(random.u32()));
-        Self { network, origin, sections: Vec::new(), offered: None, asked: None }
+        Self { network, origin, sections: Vec::new(), asked: None }
     }
 
     /// The section at a place, with ports of the family; opened if there are none.
@@ -162,7 +170,6 @@ impl Session {
             let v4 = media_family(&sdp, n).unwrap_or(offer.from_network.signalled_from.is_ipv4());
             from.section(context, n, v4)?;
         }
-        from.offered = Some(sdp.clone());
 
         let random = &mut *context.random;
         let to = self.legs.entry(offer.to).or_insert_with(|| Leg::new(offer.to_network, random));
@@ -177,7 +184,7 @@ impl Session {
         let mut out = rewrite(&sdp, &edits).map_err(sdp_error)?;
         to.origin.stamp(&mut out);
         let text = out.to_string();
-        to.asked = Some(out);
+        to.asked = Some(Asked { by: offer.from, offered: sdp, sdp: out });
         Ok(text)
     }
 
@@ -191,9 +198,10 @@ impl Session {
         // Out of the map for a moment, to have both at once.
         let mut from = self.legs.remove(&answer.from).ok_or(MediaError::Unknown)?;
         from.network = answer.from_network;
-        let done = match self.legs.get_mut(&answer.to) {
-            Some(to) => answer_between(context, &mut from, to, &sdp),
-            None => Err(MediaError::Unknown),
+        let asked = from.asked.clone().filter(|asked| asked.by == answer.to);
+        let done = match (self.legs.get_mut(&answer.to), asked) {
+            (Some(to), Some(asked)) => answer_between(context, &mut from, to, &asked, &sdp),
+            (None, _) | (_, None) => Err(MediaError::Unknown),
         };
         self.legs.insert(answer.from, from);
         let (text, connection, held) = done?;
@@ -296,32 +304,32 @@ fn answer_between(
     context: &mut Context<'_>,
     from: &mut Leg,
     to: &mut Leg,
+    asked: &Asked,
     sdp: &Sdp,
 ) -> Result<(String, Connection, bool), MediaError> {
-    let asked = from.asked.clone().ok_or(MediaError::Unknown)?;
-    let offered = to.offered.clone().ok_or(MediaError::Unknown)?;
-    check_answer(&asked, sdp).map_err(sdp_error)?;
+    let Asked { offered, sdp: asked, .. } = asked;
+    check_answer(asked, sdp).map_err(sdp_error)?;
     let mut connection = Connection::default();
     let (mut edits, mut held) = (Vec::with_capacity(sdp.media.len()), false);
     for n in 0..sdp.media.len() {
         let refused = sdp.media[n].is_refused() || asked.media[n].is_refused();
-        let security = if refused { Err("refused") } else { carriage(&offered, n, to.network.profile, context.suites) };
+        let security = if refused { Err("refused") } else { carriage(offered, n, to.network.profile, context.suites) };
         let Ok(security) = security else {
             connection.removed.extend([from.close(n), to.close(n)].into_iter().flatten());
             edits.push(SectionEdit::Refuse);
             continue;
         };
-        let keys = answerer_keys(context, from, &asked, sdp, n)?;
-        let (edit, offerer_keys) = answer_section(context, to, &offered, n, security)?;
+        let keys = answerer_keys(context, from, asked, sdp, n)?;
+        let (edit, offerer_keys) = answer_section(context, to, offered, n, security)?;
         let rtcp_mux = asked.media[n].has_rtcp_mux() && sdp.media[n].has_rtcp_mux();
         let law = agreed_law(sdp, n);
         let answerer = Side { sdp, index: n, keys, rtcp_mux };
-        let offerer = Side { sdp: &offered, index: n, keys: offerer_keys, rtcp_mux: edit.rtcp == RtcpPlace::Mux };
+        let offerer = Side { sdp: offered, index: n, keys: offerer_keys, rtcp_mux: edit.rtcp == RtcpPlace::Mux };
         let one = update(context, from, answerer, law)?;
         let other = update(context, to, offerer, law)?;
         connection.links.push((one.key, other.key));
         connection.updates.extend([one, other]);
-        held |= sdp.is_hold(n) || offered.is_hold(n) || !sdp.direction(n).sends();
+        held |= sdp.is_hold(n) || offered.is_hold(n);
         edits.push(SectionEdit::Relay(edit));
     }
     let mut out = rewrite(sdp, &edits).map_err(sdp_error)?;
@@ -359,7 +367,9 @@ fn answer_section(
     security: Security,
 ) -> Result<(RelayEdit, Option<Keys>), MediaError> {
     let media = &offered.media[n];
-    let section = to.sections.get_mut(n).and_then(Option::as_mut).ok_or(MediaError::Unknown)?;
+    // There since the offer, unless another fork refused the section in the meantime.
+    let v4 = media_family(offered, n).unwrap_or(to.network.signalled_from.is_ipv4());
+    let section = to.section(context, n, v4)?;
     let rtcp = match (media.protocol.security(), media.has_rtcp_mux()) {
         (None, _) => RtcpPlace::Absent,
         (Some(_), true) => RtcpPlace::Mux,
@@ -391,11 +401,16 @@ fn update(context: &Context<'_>, leg: &mut Leg, side: Side<'_>, law: Option<Law>
                 .transpose()
                 .map_err(key_error)?;
             let sealer = (!same_sealing).then(|| Sealer::new(new.sealing.clone())).transpose().map_err(key_error)?;
-            (opener.map(|o| Inbound::Srtp(Box::new(o))), sealer.map(|s| Outbound::Srtp(Box::new(s))))
+            (opener.map(|o| Inbound::Srtp(Box::new(o))), sealer.map(|s| Outbound::Srtp(Box::new(Protected::new(s)))))
         }
     };
     section.secured = Some(side.keys.is_some());
-    section.keys = side.keys;
+    let old = std::mem::replace(&mut section.keys, side.keys);
+    if let Some(old) = old
+        && section.keys.as_ref().is_none_or(|new| new.sealing != old.sealing)
+    {
+        section.own_keys.forget(&old.sealing);
+    }
     section.law = law;
     let fresh = section.pair.take().map(|pair| (pair, Arc::clone(&section.stats), Latch::new(context.latch)));
     Ok(Update {
@@ -447,4 +462,121 @@ fn port_error(error: PortError) -> MediaError {
 
 fn key_error(error: rtp_proto::RtpError) -> MediaError {
     MediaError::NotAcceptable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use base::Id;
+    use proptest::prelude::*;
+
+    use crate::config::Config;
+
+    const KEY: &str = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n";
+
+    fn section() -> impl Strategy<Value = String> {
+        let line = prop_oneof![
+            Just("m=audio 4000 RTP/AVP 0 8\r\n".to_owned()),
+            Just("m=audio 4000 RTP/AVPF 0\r\na=rtcp-mux\r\n".to_owned()),
+            Just(format!("m=audio 4000 RTP/SAVP 0\r\n{KEY}")),
+            Just(format!("m=audio 4000 RTP/AVP 0\r\n{KEY}")),
+            Just("m=audio 0 RTP/AVP 0\r\n".to_owned()),
+            Just("m=audio 4000 UDP/TLS/RTP/SAVPF 0\r\n".to_owned()),
+            Just("m=audio 65535 RTP/AVP 0\r\na=rtcp:1 IN IP6 ::1\r\n".to_owned()),
+            Just("m=image 4002 udptl t38\r\n".to_owned()),
+            Just("m=video 4004 RTP/SAVPF 99\r\nc=IN IP6 ::1\r\n".to_owned()),
+            Just("m=application 9 TCP/X *\r\n".to_owned()),
+        ];
+        (line, prop_oneof![Just(""), Just("a=sendonly\r\n"), Just("a=inactive\r\n"), Just("c=IN IP4 0.0.0.0\r\n")])
+            .prop_map(|(line, more)| line + more)
+    }
+
+    fn description() -> impl Strategy<Value = String> {
+        proptest::collection::vec(section(), 0..3)
+            .prop_map(|s| format!("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\nc=IN IP4 127.0.0.1\r\n{}", s.concat()))
+    }
+
+    fn network() -> impl Strategy<Value = LegNetwork> {
+        let profile = prop_oneof![Just(None), Just(Some(MediaProfile::Rtp)), Just(Some(MediaProfile::Sdes))];
+        (profile, any::<bool>(), any::<bool>()).prop_map(|(profile, behind_nat, v4)| LegNetwork {
+            profile,
+            behind_nat,
+            signalled_from: if v4 { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() },
+        })
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Offer(LegIndex, LegNetwork, LegIndex, LegNetwork, String),
+        Answer(LegIndex, LegNetwork, LegIndex, String),
+        Echo(LegIndex, LegNetwork, LegIndex),
+        Drop(LegIndex),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0u16..3, network(), 0u16..3, network(), description()).prop_map(|(a, x, b, y, s)| Step::Offer(a, x, b, y, s)),
+            2 => (0u16..3, network(), 0u16..3, description()).prop_map(|(a, x, b, s)| Step::Answer(a, x, b, s)),
+            4 => (0u16..3, network(), 0u16..3).prop_map(|(a, x, b)| Step::Echo(a, x, b)),
+            1 => (0u16..3).prop_map(Step::Drop),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+        /// Whatever legs say in whatever order: no panic, every description written can be read, each stream is handed to the
+        /// worker once and removed at most once, and in the end every port is free again.
+        #[test]
+        fn any_order_of_offers_and_answers_keeps_the_books(steps in proptest::collection::vec(step(), 1..20)) {
+            let config = Config { port_min: 20_300, port_max: 20_499, port_rest_ms: 0, ..Config::default() };
+            let (mut random, suites) = (Random::from_seed(1), [Suite::AES_CM_128_HMAC_SHA1_80, Suite::AEAD_AES_128_GCM]);
+            let (ports, next_key) = (Ports::new(&config, &mut random).unwrap(), AtomicU64::new(1));
+            let free = ports.free();
+            let mut session = Session::new(0);
+            let (mut held, mut asked) = (BTreeMap::new(), BTreeMap::new());
+            for step in steps {
+                let latch = LatchConfig::default();
+                let mut context = Context { ports: &ports, suites: &suites, latch, random: &mut random, next_key: &next_key };
+                let id = Id::from_i64(1);
+                let answered = match step {
+                    Step::Offer(from, from_network, to, to_network, sdp) => {
+                        if let Ok(text) = session.offer(&mut context, &MediaOffer { session: id, from, from_network, to, to_network, sdp }) {
+                            prop_assert!(Sdp::parse(&text).is_ok());
+                            asked.insert(to, text);
+                        }
+                        continue;
+                    }
+                    Step::Answer(from, from_network, to, sdp) => session.answer(&mut context, &MediaAnswer { session: id, from, from_network, to, sdp }),
+                    // An answer that fits: what was asked, word by word (so that SRTP is refused, as it names our own key).
+                    Step::Echo(from, from_network, to) => {
+                        let sdp = asked.get(&from).cloned().unwrap_or_default();
+                        session.answer(&mut context, &MediaAnswer { session: id, from, from_network, to, sdp })
+                    }
+                    Step::Drop(leg) => {
+                        for key in session.drop_leg(leg) {
+                            prop_assert!(held.remove(&key).is_some());
+                        }
+                        continue;
+                    }
+                };
+                let Ok((text, connection)) = answered else { continue };
+                prop_assert!(Sdp::parse(&text).is_ok());
+                for update in connection.updates {
+                    match update.fresh {
+                        Some((pair, ..)) => prop_assert!(held.insert(update.key, pair).is_none()),
+                        None => prop_assert!(held.contains_key(&update.key)),
+                    }
+                }
+                for key in connection.removed {
+                    prop_assert!(held.remove(&key).is_some());
+                }
+                prop_assert!(connection.links.iter().all(|(a, b)| held.contains_key(a) && held.contains_key(b)));
+            }
+            prop_assert_eq!(session.streams().len(), held.len());
+            drop((session, held));
+            prop_assert_eq!(ports.free(), free);
+        }
+    }
 }

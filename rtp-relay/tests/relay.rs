@@ -172,6 +172,24 @@ async fn rfc8643_keys_under_the_plain_profile_are_taken_where_srtp_is_wanted() {
     assert_eq!(trunk.receive(), Some(said));
 }
 
+#[tokio::test]
+async fn rfc3711_3_3_1_a_plain_stream_that_begins_anew_is_heard_on_the_srtp_leg() {
+    let world = world(|_| {});
+    let (mut device, mut trunk, id) = (Peer::new(), Peer::new(), session());
+    let crypto = device.crypto(CryptoSuite::AEAD_AES_128_GCM, 1);
+    let legs = ((0, network(SDES, false)), (1, network(PLAIN, false)));
+    let offer = world.offer(id, legs.0, legs.1, device.sdp("RTP/SAVP", &crypto)).await.unwrap();
+    trunk.hear(&offer);
+    let answer = world.answer(id, legs.1, 0, trunk.sdp("RTP/AVP", "")).await.unwrap();
+    device.hear(&answer);
+    for start in [40_000, 20_000, 3_000] {
+        trunk.sequence = start;
+        until_heard(&mut trunk, &mut device, 20);
+        let said = trunk.say(b"as before");
+        assert_eq!(device.receive().unwrap()[12..], said[12..]);
+    }
+}
+
 /// A device behind a NAT: its description names an address that is not reached.
 async fn natted_call(world: &World) -> Call {
     let (mut caller, mut callee, id) = (Peer::new(), Peer::new(), session());
@@ -354,6 +372,21 @@ async fn rfc3264_8_a_re_offer_keeps_ports_keys_and_rollover_counters() {
         let said = trunk.say(&[n; 160]);
         assert_eq!(device.receive(), Some(said));
     }
+}
+
+#[tokio::test]
+async fn a_key_that_was_given_up_is_never_used_again() {
+    let world = world(|_| {});
+    let (mut device, trunk, id) = (Peer::new(), Peer::new(), session());
+    let crypto = device.crypto(CryptoSuite::AEAD_AES_128_GCM, 1);
+    let (device_net, trunk_net) = (network(None, false), network(PLAIN, false));
+    let mut keys = vec![];
+    for (protocol, line) in [("RTP/SAVP", &*crypto), ("RTP/AVP", ""), ("RTP/SAVP", &*crypto)] {
+        world.offer(id, (0, device_net), (1, trunk_net), device.sdp(protocol, line)).await.unwrap();
+        let answer = world.answer(id, (1, trunk_net), 0, trunk.sdp("RTP/AVP", "")).await.unwrap();
+        keys.push(Sdp::parse(&answer).unwrap().media[0].crypto());
+    }
+    assert!(keys[1].is_empty() && keys[0] != keys[2], "its counters were lost with the plain round");
 }
 
 #[tokio::test]
