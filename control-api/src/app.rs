@@ -1,6 +1,7 @@
 //! What every handler works with: the ports, the keys, the limits.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base::id::kind::{Device, User};
@@ -11,7 +12,7 @@ use store::Store;
 use telemetry::{Counters, Histogram, SECONDS_BUCKETS, Unit, metrics};
 use tokio::sync::Semaphore;
 
-use crate::auth::Tokens;
+use crate::auth::{Revoked, Tokens};
 use crate::config::Config;
 use crate::limit::{Limits, Rates};
 
@@ -66,6 +67,7 @@ pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) deps: Deps,
     pub(crate) tokens: Tokens,
+    pub(crate) revoked: Revoked,
     pub(crate) limits: Limits,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) figures: Figures,
@@ -89,8 +91,10 @@ impl App {
             login: config.logins_per_minute,
         };
         let metrics = metrics();
+        let access_ttl_s = config.access_token_ttl_s.clamp(60, 86_400);
         Self {
-            tokens: Tokens::new(token_key, &config.token_issuer, config.access_token_ttl_s.clamp(60, 86_400)),
+            tokens: Tokens::new(token_key, &config.token_issuer, access_ttl_s),
+            revoked: Revoked::new(Duration::from_secs(u64::from(access_ttl_s))),
             limits: Limits::new(rates),
             slots: Arc::new(Semaphore::new(config.requests_max.max(1) as usize)),
             figures: Figures {
@@ -112,6 +116,13 @@ impl App {
             config,
             deps,
         }
+    }
+
+    /// Ends every login of a user: refresh tokens everywhere, access tokens on this node.
+    pub(crate) async fn end_logins_of(&self, user: Id<User>, why: &str) -> Result<(), store::Error> {
+        self.store().end_sessions_of(user, why).await?;
+        self.revoked.user(user, self.store().new_id(), self.now());
+        Ok(())
     }
 
     /// The store.

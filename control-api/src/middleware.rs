@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -46,7 +46,7 @@ pub(crate) async fn around(State(app): State<Arc<App>>, mut request: Request, ne
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
     tracing::info!(target: "access", %method, route, status, ms = elapsed.as_secs_f64() * 1e3, request = id, "request");
-    app.figures.requests.with([method.as_str(), &route, response.status().as_str()]).increment();
+    app.figures.requests.with([known(&method), &route, response.status().as_str()]).increment();
     app.figures.wait.observe(elapsed.as_secs_f64());
     harden(response.headers_mut());
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -74,6 +74,12 @@ async fn guarded(app: &Arc<App>, request: Request, next: Next, address: IpAddr) 
         Ok(Err(fault)) => Problem::internal(&fault).into_response(),
         Err(_) => Problem::new(Code::Unavailable, "it took too long").retry_after(5).into_response(),
     }
+}
+
+/// The method as a label: clients may invent others, and each would be a series.
+fn known(method: &Method) -> &str {
+    let all = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
+    if all.contains(method) { method.as_str() } else { "other" }
 }
 
 /// A client's own request id, when it is harmless.

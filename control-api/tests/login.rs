@@ -52,6 +52,7 @@ async fn d4_a_refresh_token_is_good_once_and_its_reuse_ends_the_family() {
     // Somebody uses the first one again: the newest dies with it, the other login does not.
     refresh(&world, &first["refresh_token"]).await.problem(401, "invalid_refresh_token");
     refresh(&world, &second["refresh_token"]).await.problem(401, "invalid_refresh_token");
+    world.get("/api/v1/wallet", token).await.problem(401, "unauthenticated");
     refresh(&world, &other["refresh_token"]).await.expect(200);
     refresh(&world, &json!("made up")).await.problem(401, "invalid_refresh_token");
 }
@@ -94,7 +95,9 @@ async fn d3_logout_kills_the_refresh_token_and_the_device_of_the_login() {
     let token = login["access_token"].as_str().unwrap();
     world.post("/api/v1/auth/logout", token, &json!({})).await.expect(204);
     refresh(&world, &login["refresh_token"]).await.problem(401, "invalid_refresh_token");
-    assert_eq!(world.get("/api/v1/device", token).await.expect(200)["items"], json!([]));
+    world.get("/api/v1/device", token).await.problem(401, "unauthenticated");
+    let again = world.token(&world.a.user).await;
+    assert_eq!(world.get("/api/v1/device", &again).await.expect(200)["items"], json!([]));
     let dropped = world.recorder.dropped.lock().unwrap().clone();
     assert_eq!(dropped.len(), 1);
     assert_eq!(json!(dropped[0].1), login["sip"]["device"]["id"]);
@@ -108,11 +111,13 @@ async fn a_suspended_user_is_out_at_once() {
     let admin = world.token(&world.a.admin).await;
     let path = format!("/api/v1/admin/users/{}/status", world.a.user.id);
     world.call(Method::PUT, &path, &admin, &json!({ "status": "suspended" })).await.expect(200);
-    world.get("/api/v1/wallet", token).await.problem(403, "account_suspended");
+    world.get("/api/v1/wallet", token).await.problem(401, "unauthenticated");
     refresh(&world, &login["refresh_token"]).await.problem(401, "invalid_refresh_token");
     world.log_in("alice@a.example", PASSWORD).await.problem(403, "account_suspended");
     world.call(Method::PUT, &path, &admin, &json!({ "status": "active" })).await.expect(200);
-    world.get("/api/v1/wallet", token).await.expect(200);
+    world.get("/api/v1/wallet", token).await.problem(401, "unauthenticated");
+    let again = world.token(&world.a.user).await;
+    world.get("/api/v1/wallet", &again).await.expect(200);
 }
 
 #[tokio::test]

@@ -134,3 +134,15 @@ async fn a_stop_lets_the_address_go() {
     world.stop().await;
     assert!(request.send().await.is_err());
 }
+
+/// RFC 9113 §3.4: after the client's preface the server speaks HTTP/2 on the same port; its first frame is SETTINGS.
+#[tokio::test]
+async fn rfc9113_3_4_http_2_with_prior_knowledge_is_served_on_the_same_port() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let world = World::start().await;
+    let mut stream = tokio::net::TcpStream::connect(world.address()).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut head = [0u8; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[3], 4, "a SETTINGS frame");
+}

@@ -194,6 +194,8 @@ async fn a_changed_role_ends_the_logins_that_say_the_old_one() {
     let login = world.log_in("admin@a.example", world::PASSWORD).await.expect(200);
     let path = format!("/api/v1/admin/users/{}", world.a.admin.id);
     world.call(Method::PATCH, &path, &root, &json!({ "role": "user" })).await.expect(200);
+    let token = login["access_token"].as_str().unwrap();
+    world.get("/api/v1/admin/users", token).await.problem(401, "unauthenticated");
     let body = json!({ "refresh_token": login["refresh_token"] });
     let request = world.request(Method::POST, "/api/v1/auth/refresh", None).json(&body);
     world.send(request).await.problem(401, "invalid_refresh_token");

@@ -1,6 +1,7 @@
 //! Who asks, and what they may do. A user acts on itself, a tenant's administrator on the tenant's objects, the platform's
 //! administrator on everything. What a caller may not know of is answered as if it did not exist.
 
+mod revoked;
 mod token;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::app::App;
 use crate::middleware::ClientAddress;
 use crate::problem::{Code, Problem};
 
+pub(crate) use revoked::Revoked;
 pub(crate) use token::Tokens;
 
 /// What a caller may do.
@@ -117,6 +119,9 @@ impl FromRequestParts<Arc<App>> for Caller {
 async fn authenticate(parts: &Parts, app: &App) -> Result<Caller, Problem> {
     let token = bearer(parts)?;
     let claims = app.tokens.read(token, app.now())?;
+    if app.revoked.has(claims.sub, claims.sid) {
+        return Err(Problem::new(Code::Unauthenticated, "the login was ended; log in again"));
+    }
     let facts = app.deps.directory.user(claims.sub).await?;
     let facts = facts.filter(|f| f.tenant == claims.tenant);
     match facts.map(|f| f.status) {

@@ -196,6 +196,7 @@ async fn refresh(State(app): State<Arc<App>>, Body(request): Body<Refresh>) -> R
     let session = match app.store().rotate_session(&old, &hash_of(&next), refresh_ttl(&app)).await? {
         Rotation::Rotated(session) => session,
         Rotation::Reused(session) => {
+            app.revoked.session(session.id, app.now());
             tracing::warn!(session = %session.id, "a refresh token was used twice; the login is ended");
             note_reuse(&app, &session).await;
             return Err(refused());
@@ -213,11 +214,11 @@ async fn refresh(State(app): State<Arc<App>>, Body(request): Body<Refresh>) -> R
 
 /// Log out
 ///
-/// The refresh token dies; the SIP client that was made at login is deleted and its registration dropped. The access token
-/// runs out by itself.
+/// The login's tokens die; the SIP client that was made at login is deleted and its registration dropped.
 #[utoipa::path(post, path = "/auth/logout", tag = "login", responses((status = 204, description = "Logged out")))]
 async fn logout(State(app): State<Arc<App>>, caller: Caller) -> Result<StatusCode, Problem> {
     let ended = app.store().end_session(caller.session, "logout").await?;
+    app.revoked.session(caller.session, app.now());
     if let Some((device, minted)) =
         ended.filter(|s| s.user == caller.user).and_then(|s| Some((s.device?, s.device_minted)))
     {

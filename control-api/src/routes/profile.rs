@@ -169,6 +169,6 @@ async fn password(
         return Err(Problem::field(Code::InvalidCredentials, "/current", "not the password"));
     }
     app.store().set_password(caller.user, &body.new).await?;
-    app.store().end_sessions_of(caller.user, "new password").await?;
+    app.end_logins_of(caller.user, "new password").await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -181,6 +181,11 @@ impl World {
         Self { store, clock, recorder, a, b, platform, client, base, handle: Some(handle), directory }
     }
 
+    /// Where the API listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.handle.as_ref().unwrap().address()
+    }
+
     /// A request as it is; `token` goes into `Authorization`.
     pub fn request(&self, method: Method, path: &str, token: Option<&str>) -> reqwest::RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.base));

@@ -182,7 +182,7 @@ async fn update(
     };
     let row = app.store().update_user(admin.scope(), id, &change).await?;
     if ends_logins {
-        app.store().end_sessions_of(id, "changed by an administrator").await?;
+        app.end_logins_of(id, "changed by an administrator").await?;
     }
     let change = Change { action: "user.update", tenant: Some(row.tenant), object: id.as_i64(), detail };
     note(&app, &admin.0, change).await;
@@ -207,7 +207,7 @@ async fn set_status(
     let change = UserChange { status: Some(body.status), ..UserChange::default() };
     let row = app.store().update_user(admin.scope(), id, &change).await?;
     if body.status != AccountStatus::Active {
-        app.store().end_sessions_of(id, "suspended").await?;
+        app.end_logins_of(id, "suspended").await?;
     }
     let detail = json!({ "status": body.status });
     let change = Change { action: "user.status", tenant: Some(row.tenant), object: id.as_i64(), detail };
@@ -232,7 +232,7 @@ async fn delete(
     let page = store::Page { before: None, limit: 1_000 };
     let devices = app.store().list_devices(admin.scope(), Some(id), page).await?;
     app.store().delete_user(admin.scope(), id).await?;
-    app.store().end_sessions_of(id, "deleted").await?;
+    app.end_logins_of(id, "deleted").await?;
     for device in devices {
         app.deps.registrations.drop_device(id, device.id).await?;
     }
