@@ -85,6 +85,9 @@ struct Side<'a> {
     sdp: &'a Sdp,
     index: usize,
     keys: Option<Keys>,
+    /// What changes in how packets are read and written.
+    inbound: Option<Inbound>,
+    outbound: Option<Outbound>,
     rtcp_mux: bool,
 }
 
@@ -309,31 +312,41 @@ fn answer_between(
 ) -> Result<(String, Connection, bool), MediaError> {
     let Asked { offered, sdp: asked, .. } = asked;
     check_answer(asked, sdp).map_err(sdp_error)?;
-    let mut connection = Connection::default();
-    let (mut edits, mut held) = (Vec::with_capacity(sdp.media.len()), false);
+    // First whatever can fail, then the changes: an answer takes effect as a whole or not at all.
+    let (mut sides, mut edits, mut held) = (vec![], Vec::with_capacity(sdp.media.len()), false);
     for n in 0..sdp.media.len() {
         let refused = sdp.media[n].is_refused() || asked.media[n].is_refused();
         let security = if refused { Err("refused") } else { carriage(offered, n, to.network.profile, context.suites) };
         let Ok(security) = security else {
-            connection.removed.extend([from.close(n), to.close(n)].into_iter().flatten());
             edits.push(SectionEdit::Refuse);
             continue;
         };
+        if sdp.rtp_address(n).is_none() {
+            return Err(MediaError::NotAcceptable("media address is a name".into()));
+        }
         let keys = answerer_keys(context, from, asked, sdp, n)?;
         let (edit, offerer_keys) = answer_section(context, to, offered, n, security)?;
         let rtcp_mux = asked.media[n].has_rtcp_mux() && sdp.media[n].has_rtcp_mux();
-        let law = agreed_law(sdp, n);
-        let answerer = Side { sdp, index: n, keys, rtcp_mux };
-        let offerer = Side { sdp: offered, index: n, keys: offerer_keys, rtcp_mux: edit.rtcp == RtcpPlace::Mux };
-        let one = update(context, from, answerer, law)?;
-        let other = update(context, to, offerer, law)?;
-        connection.links.push((one.key, other.key));
-        connection.updates.extend([one, other]);
+        let offerer_mux = edit.rtcp == RtcpPlace::Mux;
+        sides.push((side(from, sdp, n, keys, rtcp_mux)?, side(to, offered, n, offerer_keys, offerer_mux)?));
         held |= sdp.is_hold(n) || offered.is_hold(n);
         edits.push(SectionEdit::Relay(edit));
     }
     let mut out = rewrite(sdp, &edits).map_err(sdp_error)?;
     to.origin.stamp(&mut out);
+
+    let mut connection = Connection::default();
+    for n in (0..edits.len()).filter(|n| matches!(edits[*n], SectionEdit::Refuse)) {
+        connection.removed.extend([from.close(n), to.close(n)].into_iter().flatten());
+    }
+    for (answerer, offerer) in sides {
+        let law = agreed_law(sdp, answerer.index);
+        let both = (update(context.latch, from, answerer, law), update(context.latch, to, offerer, law));
+        if let (Some(one), Some(other)) = both {
+            connection.links.push((one.key, other.key));
+            connection.updates.extend([one, other]);
+        }
+    }
     Ok((out.to_string(), connection, held))
 }
 
@@ -386,24 +399,29 @@ fn answer_section(
     Ok((RelayEdit { rtp: section.local, rtcp, protocol: media.protocol.clone(), crypto }, keys))
 }
 
-/// What the worker has to know of one side. Contexts of keys that stay are kept, with their roll-over counters.
-fn update(context: &Context<'_>, leg: &mut Leg, side: Side<'_>, law: Option<Law>) -> Result<Update, MediaError> {
-    let (network, media) = (leg.network, &side.sdp.media[side.index]);
-    let section = leg.sections.get_mut(side.index).and_then(Option::as_mut).ok_or(MediaError::Unknown)?;
-    let (inbound, outbound) = match &side.keys {
+/// One side as agreed on. Contexts of keys that stay are kept, with their roll-over counters.
+fn side<'a>(leg: &Leg, sdp: &'a Sdp, index: usize, keys: Option<Keys>, rtcp_mux: bool) -> Result<Side<'a>, MediaError> {
+    let section = leg.sections.get(index).and_then(Option::as_ref).ok_or(MediaError::Unknown)?;
+    let (inbound, outbound) = match &keys {
         None => (Some(Inbound::Plain), Some(Outbound::Plain)),
         Some(new) => {
             let old = section.keys.as_ref();
             let same_opening = old.is_some_and(|old| old.opening == new.opening && old.mki_bytes == new.mki_bytes);
             let same_sealing = old.is_some_and(|old| old.sealing == new.sealing);
-            let opener = (!same_opening)
-                .then(|| Opener::new(new.opening.clone(), new.mki_bytes))
-                .transpose()
-                .map_err(key_error)?;
-            let sealer = (!same_sealing).then(|| Sealer::new(new.sealing.clone())).transpose().map_err(key_error)?;
-            (opener.map(|o| Inbound::Srtp(Box::new(o))), sealer.map(|s| Outbound::Srtp(Box::new(Protected::new(s)))))
+            let opener = (!same_opening).then(|| Opener::new(new.opening.clone(), new.mki_bytes));
+            let sealer = (!same_sealing).then(|| Sealer::new(new.sealing.clone()));
+            let opener = opener.transpose().map_err(key_error)?.map(|opener| Inbound::Srtp(Box::new(opener)));
+            let sealer = sealer.transpose().map_err(key_error)?;
+            (opener, sealer.map(|sealer| Outbound::Srtp(Box::new(Protected::new(sealer)))))
         }
     };
+    Ok(Side { sdp, index, keys, inbound, outbound, rtcp_mux })
+}
+
+/// Notes what was agreed on; returns what the worker has to know of it.
+fn update(latch: LatchConfig, leg: &mut Leg, side: Side<'_>, law: Option<Law>) -> Option<Update> {
+    let (network, media) = (leg.network, &side.sdp.media[side.index]);
+    let section = leg.sections.get_mut(side.index)?.as_mut()?;
     section.secured = Some(side.keys.is_some());
     let old = std::mem::replace(&mut section.keys, side.keys);
     if let Some(old) = old
@@ -412,13 +430,13 @@ fn update(context: &Context<'_>, leg: &mut Leg, side: Side<'_>, law: Option<Law>
         section.own_keys.forget(&old.sealing);
     }
     section.law = law;
-    let fresh = section.pair.take().map(|pair| (pair, Arc::clone(&section.stats), Latch::new(context.latch)));
-    Ok(Update {
+    let fresh = section.pair.take().map(|pair| (pair, Arc::clone(&section.stats), Latch::new(latch)));
+    Some(Update {
         key: section.key,
         fresh,
         signal: signal(side.sdp, side.index, side.rtcp_mux, network),
-        inbound,
-        outbound,
+        inbound: side.inbound,
+        outbound: side.outbound,
         raw: media.protocol.security().is_none(),
         rtcp_mux: side.rtcp_mux,
         clock_rate_hz: media.codecs().first().map_or(8_000, |codec| codec.clock_rate_hz.max(1)),

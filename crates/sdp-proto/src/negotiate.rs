@@ -12,7 +12,8 @@ use crate::protocol::Protocol;
 pub struct OriginKeeper {
     session_id: u64,
     version: u64,
-    last: Option<Sdp>,
+    /// What was sent last, and with which address.
+    last: Option<(String, Address)>,
 }
 
 impl OriginKeeper {
@@ -24,7 +25,7 @@ impl OriginKeeper {
     /// Puts our origin into a description about to be sent, with the address that its media has (or had last).
     pub fn stamp(&mut self, sdp: &mut Sdp) {
         let placed = (0..sdp.media.len()).find_map(|n| sdp.address(n));
-        let before = self.last.as_ref().and_then(Sdp::origin).map(|origin| origin.address);
+        let before = self.last.as_ref().map(|(_, address)| address.clone());
         let address = placed.or(before).unwrap_or(Address::Ip(std::net::Ipv4Addr::UNSPECIFIED.into()));
         let origin = |version: u64| Origin {
             username: "-".to_owned(),
@@ -33,10 +34,11 @@ impl OriginKeeper {
             address: address.clone(),
         };
         sdp.set_origin(&origin(self.version));
-        if self.last.as_ref() != Some(sdp) {
+        let unchanged = self.last.as_ref().is_some_and(|(text, _)| *text == sdp.to_string());
+        if !unchanged {
             self.version += 1;
             sdp.set_origin(&origin(self.version));
-            self.last = Some(sdp.clone());
+            self.last = Some((sdp.to_string(), address));
         }
     }
 }
