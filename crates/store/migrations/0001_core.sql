@@ -384,6 +384,7 @@ CREATE TABLE messages (
 CREATE INDEX messages_tenant ON messages (tenant_id, created_at_ms, id);
 CREATE INDEX messages_user ON messages (user_id, created_at_ms, id) WHERE user_id IS NOT NULL;
 CREATE INDEX messages_validity ON messages (valid_until_ms) WHERE status = 'queued';
+CREATE INDEX messages_unreceipted ON messages (valid_until_ms) WHERE status = 'sent' AND receipt IS NULL;
 
 -- Carriers to try, in order.
 CREATE TABLE message_plan (

@@ -58,6 +58,9 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(fault) if fault.is_unique_violation() => {
                 Self::Conflict(format!("already there ({})", fault.message()))
             }
+            sqlx::Error::Database(fault) if fault.is_check_violation() => {
+                Self::Conflict(format!("it would break a rule of the data ({})", fault.message()))
+            }
             sqlx::Error::Database(fault) if fault.is_foreign_key_violation() => {
                 Self::Conflict(format!("something else refers to it ({})", fault.message()))
             }
@@ -91,18 +94,5 @@ impl From<Error> for SmsError {
             Error::NoCredit => Self::NoCredit,
             other => Self::Unavailable(other.into()),
         }
-    }
-}
-
-/// Whether trying the same transaction again may help: a lock that was not got, a deadlock, a lost connection.
-pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Database(fault) => {
-            let code = fault.code().unwrap_or_default();
-            // SQLite BUSY and LOCKED with their extended codes; PostgreSQL serialization failure, deadlock, shutdown.
-            matches!(code.as_ref(), "5" | "6" | "261" | "262" | "517" | "40001" | "40P01" | "57P01" | "57P03")
-        }
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
-        _ => false,
     }
 }

@@ -5,17 +5,37 @@
 //! transaction. It does not decide business questions (`domain` does) and publishes no events.
 
 mod audit;
+mod billing;
+mod call;
+mod carrier;
+mod device;
 mod dialect;
+mod digest;
+mod directory;
 mod error;
 mod filter;
+mod group;
 mod idempotency;
+mod ledger;
+mod location;
+mod message;
 mod migrate;
+mod naming;
+mod number;
 mod password;
 mod pool;
+mod rate;
 mod row;
+mod rule;
 mod seal;
 mod secret;
 mod session;
+mod sms_queue;
+mod sweep;
+mod tenant;
+mod trunk;
+mod user;
+mod wallet;
 mod view;
 
 use std::path::Path;
@@ -25,12 +45,30 @@ use base::time::{Clock, SystemClock};
 use base::{Id, Random, Secret, Timestamp};
 
 pub use audit::{AuditFilter, AuditRow, NewAudit};
+pub use call::{CallFilter, CallRecord};
+pub use carrier::{CarrierData, CarrierRow};
+pub use device::{Credential, DEVICES_PER_USER_MAX, DeviceChange, DeviceRow, NewDevice};
 pub use dialect::Engine;
+pub use digest::verifiers;
 pub use error::{Error, Result};
 pub use idempotency::Claim;
+pub use ledger::{Category, FAULTS_MAX, Kind, LedgerReport, Transaction, TransactionFilter};
+pub use message::{MessageDirection, MessageEvent, MessageFilter, MessageRow};
+pub use naming::{Page, Place};
+pub use number::{NewNumber, NumberChange, NumberFilter, NumberKind, NumberRow, may_become};
+pub use rate::{RateData, RateRow};
+pub use rule::{RULES_PER_NUMBER_MAX, RuleData, RuleRow};
 pub use seal::MasterKey;
 pub use session::{NewSession, Rotation, SessionFacts};
+pub use sweep::Swept;
+pub use tenant::{NewTenant, TenantChange, TenantRow};
+pub use trunk::{RouteRow, TrunkData, TrunkRow};
+pub use user::{Login, NewUser, Role, UserChange, UserFilter, UserRow};
+pub use view::UserFigures;
+pub use wallet::WalletRow;
 
+use directory::Caches;
+use group::Group;
 use password::Hashery;
 use pool::{Database, Tx};
 
@@ -55,6 +93,7 @@ impl Default for Options {
 #[derive(Clone)]
 pub struct Store {
     core: Arc<Core>,
+    group: Group,
 }
 
 /// What background tasks share with the handle.
@@ -62,6 +101,9 @@ pub(crate) struct Core {
     database: Database,
     key: MasterKey,
     hashery: Hashery,
+    caches: Caches,
+    /// This process among those that share the database.
+    instance: i64,
     migrated: Vec<&'static str>,
 }
 
@@ -77,9 +119,14 @@ impl Store {
         let node = options.node.unwrap_or_else(|| u16::try_from(Random::from_entropy().below(1024)).unwrap_or(0));
         let database = Database::connect(url, options.clock, node).await?;
         let migrated = migrate::migrate(&database, options.migrate).await?;
-        let store = Self { core: Arc::new(Core { database, key, hashery: Hashery::new(), migrated }) };
+        let instance = i64::try_from(Random::from_entropy().u64() >> 2).unwrap_or(0);
+        let core = Core { database, key, hashery: Hashery::new(), caches: Caches::new(), instance, migrated };
+        let core = Arc::new(core);
+        let store = Self { group: Group::start(Arc::clone(&core)), core };
         // Opening it fails with a clear message under any other key.
         store.named_secret("master key check").await?;
+        store.beat(store.now()).await?;
+        Core::watch(&store.core);
         Ok(store)
     }
 
@@ -146,5 +193,17 @@ impl Store {
 
     pub(crate) async fn begin(&self) -> Result<Tx<'_>> {
         Ok(self.core.database.begin().await?)
+    }
+
+    /// Commits, raises the versions of what was touched, and forgets it here.
+    pub(crate) async fn commit(&self, mut tx: Tx<'_>) -> Result<()> {
+        let touched = tx.touched();
+        for topic in &touched {
+            tx.execute(pool::sql("UPDATE meta SET value = value + 1 WHERE name = $1").bind(topic.as_str())).await?;
+        }
+        let done = tx.commit().await;
+        // Also when it failed: a lost connection may hide that it was done.
+        touched.into_iter().for_each(|topic| self.core.caches.forget(topic));
+        Ok(done?)
     }
 }

@@ -10,6 +10,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions, AnyRow};
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Transaction};
 
 use crate::dialect::Engine;
+use crate::directory::Topic;
 use crate::error::{Error, Result};
 
 /// Reading connections to SQLite: reads are short and the process has few cores.
@@ -73,7 +74,7 @@ impl Database {
     /// Begins a transaction that may write. Dropping it without [`Tx::commit`] undoes it.
     pub(crate) async fn begin(&self) -> Result<Tx<'_>, sqlx::Error> {
         let inner = self.writer.begin_with(self.engine.begin()).await?;
-        Ok(Tx { inner, database: self, now: self.now() })
+        Ok(Tx { inner, database: self, now: self.now(), touched: vec![] })
     }
 
     /// All rows of a query that only reads.
@@ -84,6 +85,10 @@ impl Database {
     /// The first row of a query that only reads.
     pub(crate) async fn row(&self, query: Query<'_>) -> Result<Option<AnyRow>> {
         Ok(query.fetch_optional(&self.readers).await?)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.writer.is_closed()
     }
 
     /// Waits until every connection is closed.
@@ -98,6 +103,7 @@ pub(crate) struct Tx<'d> {
     inner: Transaction<'static, Any>,
     database: &'d Database,
     pub(crate) now: Timestamp,
+    touched: Vec<Topic>,
 }
 
 impl Tx<'_> {
@@ -125,6 +131,17 @@ impl Tx<'_> {
 
     pub(crate) async fn row(&mut self, query: Query<'_>) -> Result<Option<AnyRow>, sqlx::Error> {
         query.fetch_optional(self.connection()).await
+    }
+
+    /// Says that it changes what caches remember. Such a transaction ends with `Store::commit`.
+    pub(crate) fn touch(&mut self, topic: Topic) {
+        if !self.touched.contains(&topic) {
+            self.touched.push(topic);
+        }
+    }
+
+    pub(crate) fn touched(&self) -> Vec<Topic> {
+        self.touched.clone()
     }
 
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
