@@ -38,8 +38,8 @@ settings::config! {
         pub strict_expiry: bool = false,
         /// Threads that relay, 1 to 64. Clients are spread over them by their address.
         pub worker_threads: usize = 1,
-        /// How long a thread gathers packets before it looks again, microseconds, 0 to 1,000: saves most of the wake-ups
-        /// and delays media by as much.
+        /// How long a busy thread gathers packets before it looks again, microseconds, 0 to 1,000: saves most of the
+        /// wake-ups and delays media by as much. A thread with little to do never waits.
         pub batch_wait_us: u64 = 500,
     }
 }

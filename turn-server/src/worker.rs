@@ -20,7 +20,9 @@ const LISTENERS: u64 = 0xffff_0000;
 const COMMANDS: u64 = 0xfffe_0000;
 /// Datagrams taken from one socket before the others get their turn.
 const TURN: usize = 32;
-/// How often counters are reported.
+/// How many datagrams must be expected in the time of one wait for it to save more wake-ups than it costs.
+const BATCH_WORTH_WAITING: f64 = 4.0;
+/// How often counters are reported and the load is looked at.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Worker {
@@ -34,6 +36,11 @@ pub(crate) struct Worker {
     batch_wait: Duration,
     report: Report,
     next_report: Instant,
+    /// Datagrams since the last report.
+    datagrams: u64,
+    /// Whether so much came in the last second that gathering it pays: then a wake-up costs more than the packet that
+    /// caused it.
+    is_busy: bool,
 }
 
 impl Worker {
@@ -66,6 +73,8 @@ impl Worker {
             batch_wait: Duration::from_micros(batch_wait_us),
             report: Report::default(),
             next_report: Instant::now() + REPORT_EVERY,
+            datagrams: 0,
+            is_busy: false,
         })
     }
 
@@ -96,12 +105,14 @@ impl Worker {
             self.server.handle_timeout(now);
             self.drain(now);
             self.batch.flush();
+            self.datagrams += datagrams as u64;
             if now.mono >= self.next_report {
                 self.next_report = now.mono + REPORT_EVERY;
+                self.is_busy = self.datagrams as f64 * self.batch_wait.as_secs_f64() >= BATCH_WORTH_WAITING;
+                self.datagrams = 0;
                 self.publish();
             }
-            // While media flows, gather a batch: a wake-up costs more than the packet that caused it.
-            if (1..TURN).contains(&datagrams) && !self.batch_wait.is_zero() && self.server.allocations() > 0 {
+            if self.is_busy && datagrams < TURN {
                 std::thread::sleep(self.batch_wait);
             }
         }

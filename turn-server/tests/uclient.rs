@@ -70,8 +70,12 @@ fn secret() -> Secret {
 }
 
 fn server(allowed: &[&str], workers: usize) -> Handle {
+    server_on(LOOPBACK, allowed, workers)
+}
+
+fn server_on(listen: IpAddr, allowed: &[&str], workers: usize) -> Handle {
     let config = Config {
-        listen: vec![(LOOPBACK, 0).into()],
+        listen: vec![(listen, 0).into()],
         relay_addresses: vec![LOOPBACK],
         allowed_peers: allowed.iter().map(ToString::to_string).collect(),
         worker_threads: workers,
@@ -139,11 +143,12 @@ fn turnutils_uclient_makes_credentials_from_the_secret_as_we_do() {
     server.stop();
 }
 
-/// With several workers the reserved port of EVEN-PORT is found from another port of the same client.
+/// With several workers the reserved port of EVEN-PORT is found from another port of the same client. They listen on
+/// all addresses, as by default.
 #[test]
 fn turnutils_uclient_passes_with_several_workers() {
     require_tools();
-    let (peer, server) = (Peer::start(), server(&["127.0.0.1/32"], 3));
+    let (peer, server) = (Peer::start(), server_on(Ipv4Addr::UNSPECIFIED.into(), &["127.0.0.1/32"], 3));
     let user = credential(SystemClock.now());
     let login = ["-u", &user.username, "-w", user.password.expose(), "-m", "6"];
     let (passed, text) = uclient(server.addresses()[0], peer.port, &login);
