@@ -43,8 +43,8 @@ settings::config! {
         pub held_timeout_s: u64 = 7_200,
         /// How long after a leg's first packet a better matching source may still take over, milliseconds, 0 to 10,000.
         pub latch_learning_ms: u64 = 3_000,
-        /// Whether media of a leg behind a NAT may come from a host that neither signalled nor was signalled. Some carrier
-        /// NATs need it; whoever finds the port first then gets the media.
+        /// Whether media may come from a host that neither signalled nor was signalled. Some carriers and carrier NATs need
+        /// it; whoever finds the port of a leg behind a NAT first then gets its media.
         pub latch_any_source: bool = false,
     }
 }

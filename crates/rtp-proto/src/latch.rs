@@ -27,8 +27,9 @@ pub struct LatchConfig {
     pub silence_for_restart: Duration,
     /// How many packets in order a new source must show, where it is not believed at once.
     pub packets_to_confirm: u8,
-    /// Whether, with nothing better, any host may become the source of a leg behind a NAT by `packets_to_confirm` packets.
-    /// Needed where media leaves by another public address than signalling; whoever finds the port in time gets the media.
+    /// Whether, with nothing better, any host may become the source by `packets_to_confirm` packets. Needed where a NAT gives
+    /// media another public address than signalling: whoever finds the port in time then gets the media. On a leg that is not
+    /// behind a NAT (a carrier that sends from elsewhere than it receives) it is only heard: the destination stays as signalled.
     pub any_source: bool,
 }
 
@@ -86,6 +87,8 @@ struct Source {
     sequence: u16,
     heard_at: Instant,
     fixed_at: Instant,
+    /// Heard only: media for the leg goes on to the signalled address.
+    one_way: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -143,8 +146,8 @@ impl Latch {
     #[inline]
     pub fn destination(&self) -> Option<SocketAddr> {
         match self.source {
-            Some(source) => Some(source.address),
-            None => self.signalled.filter(|address| self.believes(*address)),
+            Some(source) if !source.one_way => Some(source.address),
+            Some(_) | None => self.signalled.filter(|address| self.believes(*address)),
         }
     }
 
@@ -153,10 +156,10 @@ impl Latch {
         match (self.rtcp_source, self.source) {
             (Some(address), _) => Some(address),
             // Not heard yet: what was signalled, but on the host where the media really is.
-            (None, Some(source)) => {
+            (None, Some(source)) if !source.one_way => {
                 self.signalled_rtcp.map(|address| SocketAddr::new(source.address.ip(), address.port()))
             }
-            (None, None) => self.signalled_rtcp.filter(|address| self.believes(*address)),
+            (None, _) => self.signalled_rtcp.filter(|address| self.believes(*address)),
         }
     }
 
@@ -199,11 +202,14 @@ impl Latch {
             None if self.signalled.is_none() => Verdict::Refuse,
             None => {
                 let rank = self.rank(from);
-                let foreign_allowed = self.config.any_source && self.behind_nat && self.confirm(from, evidence);
-                if rank < Rank::Foreign || evidence.authenticated || foreign_allowed {
+                let believed = rank < Rank::Foreign || evidence.authenticated;
+                if believed || (self.config.any_source && self.confirm(from, evidence)) {
                     let before = self.destination();
                     self.fix(now, from, rank, evidence);
-                    if before == Some(from) { Verdict::Accept } else { Verdict::Moved }
+                    if let Some(source) = &mut self.source {
+                        source.one_way = !believed && !self.behind_nat;
+                    }
+                    if before == self.destination() { Verdict::Accept } else { Verdict::Moved }
                 } else {
                     Verdict::Refuse
                 }
@@ -255,6 +261,7 @@ impl Latch {
             sequence: evidence.sequence,
             heard_at: now,
             fixed_at: now,
+            one_way: false,
         });
         self.candidate = None;
         if moved_host {
@@ -428,5 +435,16 @@ mod tests {
         assert_eq!(leg.next("9.9.9.9:9"), Verdict::Refuse);
         assert_eq!(leg.next("9.9.9.9:9"), Verdict::Refuse);
         assert_eq!(leg.next("9.9.9.9:9"), Verdict::Moved);
+    }
+
+    #[test]
+    fn a_carrier_that_sends_from_elsewhere_is_heard_and_gets_its_media_where_it_signalled() {
+        let mut leg = Leg::new("198.51.100.9:4000", "198.51.100.1", false);
+        leg.latch.config.any_source = true;
+        let verdicts: Vec<_> = (0..4).map(|_| leg.next("9.9.9.9:9")).collect();
+        assert_eq!(verdicts, [Verdict::Refuse, Verdict::Refuse, Verdict::Accept, Verdict::Accept]);
+        assert_eq!(leg.latch.destination(), Some(address("198.51.100.9:4000")));
+        assert_eq!(leg.latch.rtcp_destination(), Some(address("198.51.100.9:4001")));
+        assert_eq!(leg.send("198.51.100.9:4000", 5, 1, false), Verdict::Moved, "a better one takes over");
     }
 }
