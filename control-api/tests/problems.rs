@@ -146,3 +146,30 @@ async fn rfc9113_3_4_http_2_with_prior_knowledge_is_served_on_the_same_port() {
     stream.read_exact(&mut head).await.unwrap();
     assert_eq!(head[3], 4, "a SETTINGS frame");
 }
+
+#[tokio::test]
+async fn an_address_behind_a_proxy_counts_only_when_the_proxy_is_trusted() {
+    let ask = async |world: &World, from: &str| {
+        let request = world.request(Method::GET, "/docs", None).header("X-Forwarded-For", from);
+        world.send(request).await.status
+    };
+    let limit = Config { requests_per_minute_address: 1, ..unlimited() };
+    let trusting = Config { trusted_proxies: vec!["127.0.0.1".parse().unwrap()], ..limit.clone() };
+    let world = World::with(trusting).await;
+    assert_eq!(ask(&world, "198.51.100.1").await, 200);
+    // What stands before the proxy's own entry is the client's word.
+    assert_eq!(ask(&world, "203.0.113.9, 198.51.100.1").await, 429);
+    assert_eq!(ask(&world, "198.51.100.2").await, 200);
+    let world = World::with(limit).await;
+    assert_eq!(ask(&world, "198.51.100.1").await, 200);
+    assert_eq!(ask(&world, "198.51.100.2").await, 429);
+}
+
+#[tokio::test]
+async fn a_tenant_that_does_not_exist_is_a_wrong_field() {
+    let world = World::start().await;
+    let token = world.token(&world.platform).await;
+    let body = json!({ "name": "t", "host": "sip.example", "tenant_id": "0000000000001" });
+    let problem = world.post("/api/v1/admin/trunks", &token, &body).await.problem(422, "invalid_body");
+    assert_eq!(problem["errors"][0]["field"], "/tenant_id");
+}

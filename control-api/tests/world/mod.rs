@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -151,11 +151,11 @@ impl World {
     pub async fn with(config: Config) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("tandem-api-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let directory = std::env::temp_dir().join(name);
+        let directory = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(&directory).unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_000)));
         let options = Options { clock: clock.clone(), node: Some(1), ..Options::default() };
-        let url = format!("sqlite:{}/api.db", directory.display());
+        let url = database(&directory, &name);
         let store = Store::open_with(&url, MasterKey::from_bytes(&[7; 32]).unwrap(), options).await.unwrap();
         let (a, b) = (side(&store, "a", "+15550101").await, side(&store, "b", "+15550202").await);
         let platform = person(&store, a.tenant.id, "root", Role::PlatformAdmin).await;
@@ -289,6 +289,14 @@ impl Drop for World {
     fn drop(&mut self) {
         _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+/// A SQLite file, or, when `TANDEM_TEST_PGHOST` names the socket directory of a PostgreSQL server, a database there.
+fn database(directory: &Path, name: &str) -> String {
+    let Ok(host) = std::env::var("TANDEM_TEST_PGHOST") else { return format!("sqlite:{}/api.db", directory.display()) };
+    let made = std::process::Command::new("createdb").args(["-h", &host, "-U", "postgres", name]).status();
+    assert!(made.is_ok_and(|status| status.success()), "createdb failed");
+    format!("postgres://postgres@localhost/{name}?host={host}")
 }
 
 async fn side(store: &Store, name: &str, number: &str) -> Side {

@@ -22,6 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::middleware::request_id;
+use crate::problem::{Code, Problem};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -35,6 +36,16 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(rate::routes())
         .merge(wallet::routes())
         .merge(audit::routes())
+}
+
+/// Refuses a body that names a tenant which does not exist.
+async fn known_tenant(app: &App, tenant: Option<Id<Tenant>>) -> Result<(), Problem> {
+    let Some(tenant) = tenant else { return Ok(()) };
+    match app.store().find_tenant(tenant).await {
+        Ok(_) => Ok(()),
+        Err(store::Error::NotFound(_)) => Err(Problem::field(Code::InvalidBody, "/tenant_id", "no such tenant")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What was changed, for the audit log.

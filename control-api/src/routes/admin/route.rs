@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Change, note};
+use super::{Change, known_tenant, note};
 use crate::app::App;
 use crate::auth::PlatformAdmin;
 use crate::extract::{Body, OnPath, Params};
@@ -143,6 +143,7 @@ async fn create_trunk_route(
     PlatformAdmin(caller): PlatformAdmin,
     Body(body): Body<TrunkRouteBody>,
 ) -> Result<(StatusCode, Json<TrunkRouteView>), Problem> {
+    known_tenant(&app, body.tenant_id).await?;
     let id = app.store().create_trunk_route(body.tenant_id, &body.prefix, body.priority, body.trunk_id).await?;
     let change = Change { action: "trunk_route.create", tenant: body.tenant_id, object: id, detail: json!(body) };
     note(&app, &caller, change).await;
@@ -184,6 +185,7 @@ async fn create_sms_route(
     PlatformAdmin(caller): PlatformAdmin,
     Body(body): Body<SmsRouteBody>,
 ) -> Result<(StatusCode, Json<SmsRouteView>), Problem> {
+    known_tenant(&app, body.tenant_id).await?;
     let id = app.store().create_sms_route(body.tenant_id, &body.prefix, body.priority, body.carrier_id).await?;
     let change = Change { action: "sms_route.create", tenant: body.tenant_id, object: id, detail: json!(body) };
     note(&app, &caller, change).await;

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Change, note};
+use super::{Change, known_tenant, note};
 use crate::app::App;
 use crate::auth::PlatformAdmin;
 use crate::extract::{Body, OnPath, Params};
@@ -158,6 +158,7 @@ async fn create(
     PlatformAdmin(caller): PlatformAdmin,
     Body(body): Body<TrunkBody>,
 ) -> Result<(StatusCode, Json<TrunkView>), Problem> {
+    known_tenant(&app, body.tenant_id).await?;
     let row = app.store().create_trunk(&body.data()?).await?;
     let (object, tenant) = (row.facts.id.as_i64(), row.facts.tenant);
     note(&app, &caller, Change { action: "trunk.create", tenant, object, detail: json!(body) }).await;
@@ -184,6 +185,7 @@ async fn update(
     OnPath(id): OnPath<Id<Trunk>>,
     Body(body): Body<TrunkBody>,
 ) -> Result<Json<TrunkView>, Problem> {
+    known_tenant(&app, body.tenant_id).await?;
     let row = app.store().update_trunk(id, &body.data()?).await?;
     let tenant = row.facts.tenant;
     note(&app, &caller, Change { action: "trunk.update", tenant, object: id.as_i64(), detail: json!(body) }).await;
