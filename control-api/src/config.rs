@@ -16,7 +16,7 @@ settings::config! {
         pub access_token_ttl_s: u32 = 900,
         /// How long a refresh token is good, seconds; each use starts anew with another token.
         pub refresh_token_ttl_s: u32 = 604_800,
-        /// Requests without a token per address and minute; 0: no limit.
+        /// Requests without a good token per address and minute; 0: no limit.
         pub requests_per_minute_address: u32 = 300,
         /// Requests per user and minute; 0: no limit.
         pub requests_per_minute_user: u32 = 100,

@@ -54,7 +54,7 @@ impl Limits {
         Self { rates, buckets: Mutex::new(Buckets::new(BUCKETS_MAX)) }
     }
 
-    /// One request without a token.
+    /// One request without a good token.
     pub(crate) fn address(&self, address: IpAddr) -> Result<(), Problem> {
         self.take(Key::Address(network(address)), self.rates.address)
     }

@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
+use crate::auth::has_good_token;
 use crate::problem::{Code, Problem};
 
 /// Longest time that a request may take; every statement of the store is far below it.
@@ -45,7 +46,8 @@ pub(crate) async fn around(State(app): State<Arc<App>>, mut request: Request, ne
     let mut response = CURRENT.scope(id.clone(), guarded(&app, request, next, address)).await;
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
-    tracing::info!(target: "access", %method, route, status, ms = elapsed.as_secs_f64() * 1e3, request = id, "request");
+    let took_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(target: "access", %method, route, status, took_us, request = id, "request");
     app.figures.requests.with([known(&method), &route, response.status().as_str()]).increment();
     app.figures.wait.observe(elapsed.as_secs_f64());
     harden(response.headers_mut());
@@ -56,7 +58,7 @@ pub(crate) async fn around(State(app): State<Arc<App>>, mut request: Request, ne
 }
 
 async fn guarded(app: &Arc<App>, request: Request, next: Next, address: IpAddr) -> Response {
-    if !request.headers().contains_key(header::AUTHORIZATION)
+    if !has_good_token(app, request.headers())
         && let Err(problem) = app.limits.address(address)
     {
         return problem.into_response();

@@ -124,6 +124,8 @@ async fn requests_without_a_token_are_limited_by_address() {
         world.send(world.request(Method::GET, "/openapi.json", None)).await.expect(200);
     }
     world.send(world.request(Method::GET, "/openapi.json", None)).await.problem(429, "rate_limited");
+    // A made-up token is none.
+    world.send(world.request(Method::GET, "/openapi.json", Some("a.b.c"))).await.problem(429, "rate_limited");
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ mod token;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use base::Id;
 use base::id::kind::{Session, Tenant, User};
 use domain::account::AccountStatus;
@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::middleware::ClientAddress;
 use crate::problem::{Code, Problem};
 
 pub(crate) use revoked::Revoked;
@@ -105,19 +104,17 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let caller = authenticate(parts, app).await;
-        // A flood of bad tokens is counted by address, as requests without one are.
-        if let (Err(_), Some(address)) = (&caller, parts.extensions.get::<ClientAddress>())
-            && parts.headers.contains_key(header::AUTHORIZATION)
-        {
-            app.limits.address(address.0)?;
-        }
-        caller
+        authenticate(parts, app).await
     }
 }
 
+/// Whether a request carries a good access token, whoever's it is.
+pub(crate) fn has_good_token(app: &App, headers: &HeaderMap) -> bool {
+    bearer(headers).is_ok_and(|token| app.tokens.read(token, app.now()).is_ok())
+}
+
 async fn authenticate(parts: &Parts, app: &App) -> Result<Caller, Problem> {
-    let token = bearer(parts)?;
+    let token = bearer(&parts.headers)?;
     let claims = app.tokens.read(token, app.now())?;
     if app.revoked.has(claims.sub, claims.sid) {
         return Err(Problem::new(Code::Unauthenticated, "the login was ended; log in again"));
@@ -136,8 +133,8 @@ async fn authenticate(parts: &Parts, app: &App) -> Result<Caller, Problem> {
 }
 
 /// The token of `Authorization: Bearer` (RFC 6750 §2.1).
-fn bearer(parts: &Parts) -> Result<&str, Problem> {
-    let value = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let value = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
     let token = value.and_then(|v| v.split_once(' ')).filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
     token.map(|(_, token)| token.trim()).filter(|t| !t.is_empty()).ok_or_else(|| {
         Problem::new(Code::Unauthenticated, "send Authorization: Bearer with the token from POST /api/v1/auth/login")
