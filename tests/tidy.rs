@@ -23,9 +23,21 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("settings", 2, &["base"]),
     ("store", 2, &["base", "domain"]),
     ("bus", 2, &["base", "domain"]),
-    ("sip-proxy", 3, &["base", "domain", "call", "sip-proto", "sdp-proto", "stun-proto", "net", "settings", "telemetry"]),
-    ("media-server", 3, &["base", "domain", "audio", "rtp-proto", "sdp-proto", "sip-proto", "net", "settings", "telemetry"]),
-    ("rtp-relay", 3, &["base", "domain", "audio", "rtp-proto", "stun-proto", "sdp-proto", "net", "settings", "telemetry"]),
+    (
+        "sip-proxy",
+        3,
+        &["base", "domain", "call", "sip-proto", "sdp-proto", "stun-proto", "net", "settings", "telemetry"],
+    ),
+    (
+        "media-server",
+        3,
+        &["base", "domain", "audio", "rtp-proto", "sdp-proto", "sip-proto", "net", "settings", "telemetry"],
+    ),
+    (
+        "rtp-relay",
+        3,
+        &["base", "domain", "audio", "rtp-proto", "stun-proto", "sdp-proto", "net", "settings", "telemetry"],
+    ),
     ("smpp-gateway", 3, &["base", "domain", "smpp-proto", "net", "settings", "telemetry"]),
     ("turn-server", 3, &["base", "domain", "stun-proto", "net", "settings", "telemetry"]),
     ("control-api", 3, &["base", "domain", "store", "net", "settings", "telemetry"]),
@@ -35,7 +47,8 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
 const UNBOUND: &[&str] = &["tandem", "testkit"];
 
 /// Foreign crates that bring a runtime, sockets or a database: not below layer 2.
-const IMPURE: &[&str] = &["tokio", "tokio-util", "tokio-rustls", "sqlx", "axum", "hyper", "rustls", "socket2", "libc", "tracing"];
+const IMPURE: &[&str] =
+    &["tokio", "tokio-util", "tokio-rustls", "sqlx", "axum", "hyper", "rustls", "socket2", "libc", "tracing"];
 
 /// Foreign crates with their only importers in production.
 const WRAPPED: &[(&str, &[&str])] = &[
@@ -47,7 +60,7 @@ const WRAPPED: &[(&str, &[&str])] = &[
     ("argon2", &["store"]),
     ("prometheus-client", &["telemetry"]),
     ("hound", &["audio", "testkit"]),
-    ("jiff", &["domain"]),
+    ("jiff", &["domain", "control-api"]),
 ];
 
 fn graph() -> BTreeMap<String, BTreeSet<String>> {
@@ -85,7 +98,9 @@ fn nothing_below_layer_2_knows_a_runtime_a_socket_or_a_database() {
     let graph = graph();
     let pure = LAYERS.iter().filter(|(_, layer, _)| *layer < 2).map(|(name, ..)| *name);
     let wrong: Vec<_> = pure
-        .flat_map(|name| graph[name].iter().filter(|d| IMPURE.contains(&d.as_str())).map(move |d| format!("{name}: {d}")))
+        .flat_map(|name| {
+            graph[name].iter().filter(|d| IMPURE.contains(&d.as_str())).map(move |d| format!("{name}: {d}"))
+        })
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -123,7 +138,10 @@ fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         if entry.file_type().unwrap().is_dir() {
-            if !name.starts_with('.') && !name.starts_with("target") && !matches!(name.as_str(), "data" | "node_modules") {
+            if !name.starts_with('.')
+                && !name.starts_with("target")
+                && !matches!(name.as_str(), "data" | "node_modules")
+            {
                 rust_files(&path, found);
             }
         } else if name.ends_with(".rs") {
@@ -151,4 +169,27 @@ fn the_clock_and_the_system_s_randomness_stay_out_of_the_machines() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// An operator must be able to look every metric up.
+#[test]
+fn every_metric_is_described_in_the_operations_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    let mut files = Vec::new();
+    rust_files(root, &mut files);
+    let mut names = BTreeSet::new();
+    for file in files.iter().filter(|f| !f.ends_with("tidy.rs") && !f.starts_with(root.join("crates/telemetry"))) {
+        let text = std::fs::read_to_string(file).unwrap();
+        for kind in ["counter", "counters", "gauge", "gauges", "histogram", "histograms"] {
+            for call in text.split(&format!(".{kind}(")).skip(1) {
+                if let Some(name) = call.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) {
+                    names.insert(name.to_owned());
+                }
+            }
+        }
+    }
+    assert!(names.len() > 30, "only {names:?} found");
+    let missing: Vec<_> = names.iter().filter(|n| !page.contains(n.as_str())).collect();
+    assert!(missing.is_empty(), "not in docs/operations.md: {missing:?}");
 }

@@ -124,8 +124,6 @@ impl Handle {
 
     /// Closes every socket and writes what is left of the location table.
     pub async fn stop(self) {
-        let (connections, unsent) = self.context.transports.figures();
-        tracing::debug!(connections, unsent, shed = self.inlet.dropped(), "SIP stops");
         self.stop.cancel();
         self.context.transports.tasks.close();
         self.context.transports.tasks.wait().await;

@@ -76,18 +76,19 @@ pub async fn start(config: Config, listeners: Listeners, deps: Deps, media: Medi
         n => n,
     };
     let (senders, queues): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(base::limits::SHARD_QUEUE_MAX)).unzip();
-    let inlet = Inlet::new(senders.clone());
+    let metrics = metrics::Metrics::register();
+    let inlet = Inlet::new(senders.clone(), metrics.shed.clone());
     let location =
         Arc::new(Location::restore(Arc::clone(&deps.locations), Arc::clone(&deps.events), deps.clock.now()).await?);
     let addresses = listeners.addresses();
-    let (outlets, sockets) = outlets(listeners, media.to_media)?;
+    let (outlets, sockets) = outlets(listeners, media.to_media, metrics.unsent.clone())?;
     let idle = Duration::from_secs(config.connection_idle_s);
     let transports = Arc::new(Transports::new(outlets, inlet.clone(), stop.clone(), idle, config.connections_max));
     let algorithms = config.algorithms().map_err(StartError::Config)?;
     let key = key_bytes(deps.nonce_key.expose());
     let context = Arc::new(Context {
         authenticator: authenticate::Authenticator::new(key, config.nonce_lifetime_s, algorithms, random.fork()),
-        metrics: metrics::Metrics::register(),
+        metrics,
         ids: Mutex::new(IdGenerator::new(u16::try_from(random.below(1024)).unwrap_or(0))),
         media_flow: media.flow,
         questions: TaskTracker::new(),
@@ -116,7 +117,11 @@ struct Sockets {
     acceptor: Option<tokio_rustls::TlsAcceptor>,
 }
 
-fn outlets(listeners: Listeners, media: mpsc::Sender<(Flow, Bytes)>) -> Result<(Outlets, Sockets), std::io::Error> {
+fn outlets(
+    listeners: Listeners,
+    media: mpsc::Sender<(Flow, Bytes)>,
+    unsent: telemetry::Counter,
+) -> Result<(Outlets, Sockets), std::io::Error> {
     let mut udp = Vec::new();
     for socket in listeners.udp {
         udp.push((socket.local_addr()?, Arc::new(tokio::net::UdpSocket::from_std(socket)?)));
@@ -132,6 +137,7 @@ fn outlets(listeners: Listeners, media: mpsc::Sender<(Flow, Bytes)>) -> Result<(
         tls_client: listeners.tls_client,
         advertised: listeners.advertised,
         media,
+        unsent,
     };
     Ok((outlets, Sockets { udp, tcp, tls, acceptor: listeners.tls_server.map(|s| s.acceptor()) }))
 }

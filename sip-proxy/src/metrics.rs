@@ -12,6 +12,8 @@ pub(crate) struct Metrics {
     pub(crate) registers_accepted: Counter,
     pub(crate) registers_refused: Counter,
     pub(crate) challenges: Counter,
+    pub(crate) shed: Counter,
+    pub(crate) unsent: Counter,
 }
 
 impl Metrics {
@@ -30,6 +32,8 @@ impl Metrics {
             registers_refused: metrics
                 .counter("sip_proxy_registers_refused", "REGISTER requests refused, challenges apart"),
             challenges: metrics.counter("sip_proxy_challenges", "401 and 407 answers"),
+            shed: metrics.counter("sip_proxy_messages_shed", "Messages dropped because a shard's queue was full"),
+            unsent: metrics.counter("sip_proxy_messages_unsent", "Messages that no socket or connection took"),
         }
     }
 }

@@ -10,10 +10,9 @@ pub use bind::{EdgeError, Listeners, bind};
 pub(crate) use transports::{Outlets, Transports};
 pub(crate) use {stream::accept, udp::read};
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use bytes::Bytes;
 use sip_proto::Flow;
+use telemetry::Counter;
 use tokio::sync::mpsc;
 
 use crate::dispatch;
@@ -23,12 +22,12 @@ use crate::shard::ToShard;
 #[derive(Clone)]
 pub(crate) struct Inlet {
     shards: std::sync::Arc<[mpsc::Sender<ToShard>]>,
-    dropped: std::sync::Arc<AtomicU64>,
+    shed: Counter,
 }
 
 impl Inlet {
-    pub(crate) fn new(shards: Vec<mpsc::Sender<ToShard>>) -> Self {
-        Self { shards: shards.into(), dropped: std::sync::Arc::default() }
+    pub(crate) fn new(shards: Vec<mpsc::Sender<ToShard>>, shed: Counter) -> Self {
+        Self { shards: shards.into(), shed }
     }
 
     /// Hands a message to the shard that owns its Call-ID. A full shard sheds it: over UDP the sender tries again, over a
@@ -36,7 +35,7 @@ impl Inlet {
     pub(crate) fn deliver(&self, flow: Flow, bytes: Bytes) {
         let shard = dispatch::shard_of_message(&bytes, self.shards.len());
         if self.shards[shard].try_send(ToShard::Received { flow, bytes }).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.shed.increment();
         }
     }
 
@@ -51,10 +50,5 @@ impl Inlet {
 
     pub(crate) fn shards(&self) -> &[mpsc::Sender<ToShard>] {
         &self.shards
-    }
-
-    /// Messages shed because a shard was full.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
     }
 }

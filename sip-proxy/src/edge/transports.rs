@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use sip_proto::{Flow, Transport};
+use telemetry::Counter;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio_rustls::rustls::ClientConfig;
@@ -35,7 +36,7 @@ pub(crate) struct Transports {
     pub(crate) connections_max: usize,
     connections: Mutex<Connections>,
     next_connection: AtomicU64,
-    unsent: AtomicU64,
+    unsent: Counter,
 }
 
 #[derive(Default)]
@@ -53,6 +54,8 @@ pub(crate) struct Outlets {
     pub(crate) tls_client: Option<Arc<ClientConfig>>,
     pub(crate) advertised: IpAddr,
     pub(crate) media: mpsc::Sender<(Flow, Bytes)>,
+    /// Counts what nothing took.
+    pub(crate) unsent: Counter,
 }
 
 impl Transports {
@@ -63,7 +66,7 @@ impl Transports {
         idle: std::time::Duration,
         connections_max: usize,
     ) -> Self {
-        let Outlets { udp, tcp_local, tls_local, tls_client, advertised, media } = outlets;
+        let Outlets { udp, tcp_local, tls_local, tls_client, advertised, media, unsent } = outlets;
         Self {
             udp,
             tcp_local,
@@ -78,7 +81,7 @@ impl Transports {
             connections_max,
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
-            unsent: AtomicU64::new(0),
+            unsent,
         }
     }
 
@@ -100,7 +103,7 @@ impl Transports {
         let family = || self.udp.iter().find(|(local, _)| local.is_ipv4() == flow.peer.is_ipv4());
         let sent = exact.or_else(family).map(|(_, socket)| socket.try_send_to(bytes, flow.peer));
         if !matches!(sent, Some(Ok(_))) {
-            self.unsent.fetch_add(1, Ordering::Relaxed);
+            self.unsent.increment();
         }
     }
 
@@ -125,7 +128,7 @@ impl Transports {
     }
 
     fn fail(&self, flow: Flow) {
-        self.unsent.fetch_add(1, Ordering::Relaxed);
+        self.unsent.increment();
         let inlet = self.inlet.clone();
         self.tasks.spawn(async move { inlet.flow_failed(flow).await });
     }
@@ -179,11 +182,6 @@ impl Transports {
             || host.is_loopback()
             || self.udp.iter().any(|(local, _)| local.ip() == host)
             || [self.tcp_local, self.tls_local].into_iter().flatten().any(|l| l.ip() == host)
-    }
-
-    /// Open connections, and messages that could not be sent.
-    pub(crate) fn figures(&self) -> (usize, u64) {
-        (self.connections().by_number.len(), self.unsent.load(Ordering::Relaxed))
     }
 
     fn connections(&self) -> MutexGuard<'_, Connections> {
