@@ -7,6 +7,7 @@
 
 pub mod http;
 pub mod impair;
+pub mod manifest;
 pub mod nat;
 pub mod phone;
 mod place;
@@ -18,10 +19,11 @@ mod switch;
 mod wait;
 pub mod world;
 
+pub use manifest::Manifest;
 pub use phone::{Phone, PhoneSetup};
 pub use place::Place;
 pub use process::{Process, tool};
 pub use sipp::Sipp;
 pub use smsc::Smsc;
-pub use switch::{DOMAIN, Setup, Switch};
+pub use switch::{DOMAIN, Setup, Switch, micros, program};
 pub use wait::{until, until_some};

@@ -74,8 +74,8 @@ impl NatBox {
             threads: Mutex::default(),
         });
         assert_eq!(shared.private.len(), shared.phone.to_string().len(), "addresses of equal length");
-        map(&shared, 5_060, true);
-        Self { alias: (shared.alias, 5_060).into(), shared }
+        map(&shared, 15_060, true);
+        Self { alias: (shared.alias, 15_060).into(), shared }
     }
 
     /// Where the phone believes the switch to be.

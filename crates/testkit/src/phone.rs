@@ -16,7 +16,7 @@ use crate::sound::{self, Heard};
 use crate::{Place, Process, tool, until, until_some};
 
 /// Port of the control connection.
-const CONTROL_PORT: u16 = 4_444;
+const CONTROL_PORT: u16 = 14_444;
 /// How long a phone may take to start.
 const START_LIMIT: Duration = Duration::from_secs(15);
 /// Places where distributions keep baresip's modules.
@@ -135,7 +135,7 @@ impl PhoneSetup {
         let directory = self.directory.display();
         let ip = self.ip;
         format!(
-            "module_path {modules}\nsip_listen {ip}:5060\nnet_interface 127.0.0.1\ncall_local_timeout 120\ncall_max_calls 4\n\
+            "module_path {modules}\nsip_listen {ip}:15060\nnet_interface 127.0.0.1\ncall_local_timeout 120\ncall_max_calls 4\n\
              audio_path {directory}\naudio_source aufile,{directory}/tone.wav\naudio_player aubridge,none\n\
              audio_alert aubridge,none\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
              audio_txmode thread\nsnd_path {directory}\nrtp_ports 20000-20998\nrtcp_mux no\njitter_buffer_delay 1-5\n\
@@ -249,11 +249,17 @@ impl Phone {
         }
     }
 
-    /// Waits until it is registered.
+    /// Waits until it is registered. The event of the first registration may come before anybody listens to events, so
+    /// this looks at what baresip prints.
     #[track_caller]
-    pub fn registered(mut self) -> Self {
-        let event = self.wait_any(&["REGISTER_OK", "REGISTER_FAIL"], Duration::from_secs(10));
-        assert_eq!(event.kind, "REGISTER_OK", "{}", event.parameter);
+    pub fn registered(self) -> Self {
+        let name = format!("phone {} registers", self.setup.user);
+        until(&name, Duration::from_secs(10), || {
+            let printed = self.process.printed();
+            let refused = printed.lines().find(|line| line.contains("reg: ") && line.contains("(register)"));
+            assert!(refused.is_none(), "{name}: {}", refused.unwrap_or_default());
+            printed.contains(" binding]") || printed.contains(" bindings]")
+        });
         self
     }
 
@@ -267,12 +273,16 @@ impl Phone {
         self.process.printed()
     }
 
-    /// What it has recorded from its peers, oldest call first; complete only after the call.
+    /// What it has recorded from its peers, oldest call first; waits until the files are whole.
+    #[track_caller]
     pub fn recordings(&self) -> Vec<Recording> {
         let entries = std::fs::read_dir(&self.setup.directory).unwrap();
         let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         files.retain(|path| path.to_string_lossy().ends_with("-dec.wav"));
         files.sort();
+        for path in &files {
+            until("a recording is closed", Duration::from_secs(5), || is_whole(path));
+        }
         files.iter().map(|path| sound::read(path)).collect()
     }
 
@@ -297,7 +307,7 @@ impl Phone {
 
     /// Its SIP address.
     pub fn address(&self) -> SocketAddr {
-        (self.setup.ip, 5_060).into()
+        (self.setup.ip, 15_060).into()
     }
 
     /// Unregisters, ends and waits for that.
@@ -310,6 +320,13 @@ impl Phone {
     pub fn vanish(mut self) {
         self.process.kill();
     }
+}
+
+/// Whether a WAV file's head says its true length: libsndfile writes that when it closes the file.
+fn is_whole(path: &Path) -> bool {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let said = bytes.get(4..8).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]) as usize);
+    said.is_some_and(|said| said > 44 && said + 8 == bytes.len())
 }
 
 fn read_events(mut stream: TcpStream, shared: &Shared) {

@@ -51,7 +51,7 @@ pub struct SippSetup<'a> {
 }
 
 impl<'a> SippSetup<'a> {
-    /// The scenario `name`.xml of `tests/peers/sipp` on host `host` of the place, port 5060, one call. `tests` is the
+    /// The scenario `name`.xml of `tests/peers/sipp` on host `host` of the place, port 15060, one call. `tests` is the
     /// directory of the tests.
     #[track_caller]
     pub fn new(place: &'a Place, host: u8, tests: &Path, name: &str) -> Self {
@@ -80,6 +80,15 @@ impl<'a> SippSetup<'a> {
         self
     }
 
+    /// Changes the scenario where a word does not reach.
+    #[must_use]
+    #[track_caller]
+    pub fn replace_text(mut self, from: &str, to: &str) -> Self {
+        assert!(self.scenario.contains(from), "the scenario has no {from:?}");
+        self.scenario = self.scenario.replace(from, to);
+        self
+    }
+
     /// Fills in several.
     #[must_use]
     pub fn words(self, words: &[(&str, &str)]) -> Self {
@@ -99,7 +108,7 @@ impl<'a> SippSetup<'a> {
         let mut sipp = self.run(None);
         until_some("sipp listens", Duration::from_secs(10), || {
             assert!(sipp.runs(), "sipp {} ended at once", sipp.name);
-            udp_is_taken(ip, 5_060).then_some(())
+            udp_is_taken(ip, 15_060).then_some(())
         });
         sipp
     }
@@ -116,7 +125,7 @@ impl<'a> SippSetup<'a> {
         let ip = filled.place.ip(filled.host).to_string();
         let mut command = Command::new(tool("sipp"));
         command.current_dir(directory).env("TERM", "xterm").arg("-sf").arg(&scenario);
-        command.args(["-i", &ip, "-p", "5060", "-mi", &ip, "-mp", "21000"]);
+        command.args(["-i", &ip, "-p", "15060", "-mi", &ip, "-mp", "21000"]);
         command.args(["-m", "1", "-nostdin", "-trace_msg", "-trace_err", "-message_overwrite", "true"]);
         command.arg("-message_file").arg(&messages).arg("-error_file").arg(&errors).args(&filled.arguments);
         if let Some(server) = server {
@@ -140,6 +149,12 @@ impl Sipp {
         let status = until_some(&format!("sipp {name} ends"), limit, || self.process.ended());
         let log = std::fs::read_to_string(errors).unwrap_or_default();
         assert!(status.success(), "sipp {name}: {status}\n{log}\n{}", self.conversation());
+    }
+
+    /// Waits until the scenario is over; whether every call went as it says.
+    #[track_caller]
+    pub fn ends(&mut self, limit: Duration) -> bool {
+        self.process.wait(limit).success()
     }
 
     /// Whether it still runs.

@@ -33,8 +33,8 @@ impl Smsc {
     #[track_caller]
     pub fn start(place: &Place, host: u8, tests: &Path, config: &Value) -> Self {
         let mut command = Command::new(python(tests));
-        command.arg(tests.join("peers/smsc.py")).args(["--host", &place.ip(host).to_string(), "--port", "2775"]);
-        command.args(["--control-port", "2776", "--config", &config.to_string()]);
+        command.arg(tests.join("peers/smsc.py")).args(["--host", &place.ip(host).to_string(), "--port", "12775"]);
+        command.args(["--control-port", "12776", "--config", &config.to_string()]);
         let mut process = Process::start("smsc", &mut command, &place.directory().join("smsc.output"));
         until_some("the SMSC prints its ports", Duration::from_secs(15), || {
             let text = process.printed();
@@ -42,8 +42,8 @@ impl Smsc {
             assert!(process.ended().is_none(), "{hint}\n{text}");
             text.lines().find_map(|line| serde_json::from_str::<Value>(line).ok()?.get("smpp_port").cloned())
         });
-        let control = Client::new((place.ip(host), 2_776).into());
-        Self { process, address: (place.ip(host), 2_775).into(), control }
+        let control = Client::new((place.ip(host), 12_776).into());
+        Self { process, address: (place.ip(host), 12_775).into(), control }
     }
 
     /// Changes its behaviour; the keys are in smsc.py.

@@ -10,12 +10,26 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::http::Client;
-use crate::{Place, Process, until};
+use crate::manifest::{api_password, sip_password};
+use crate::{Manifest, PhoneSetup, Place, Process, until};
+
+/// The micros of an amount of the API (`{"amount": "1.25", "currency": "USD"}` or the bare text).
+#[track_caller]
+pub fn micros(amount: &Value) -> i64 {
+    let text = amount.as_str().or_else(|| amount["amount"].as_str()).unwrap_or_else(|| panic!("no amount: {amount}"));
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let part = format!("{part:0<6}");
+    let parse = |text: &str| text.parse::<i64>().unwrap_or_else(|_| panic!("no amount: {amount}"));
+    sign * (parse(whole) * 1_000_000 + parse(&part[..6]))
+}
 
 /// How long a start may take, a first one on a busy machine included.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// The host of the switch on its place.
 const HOST: u8 = 10;
+/// Login of the administrator that the first start makes.
+const ADMIN: &str = "admin@localhost";
 /// The SIP domain of the tests.
 pub const DOMAIN: &str = "phones.test";
 
@@ -23,7 +37,7 @@ pub const DOMAIN: &str = "phones.test";
 pub struct Setup {
     program: PathBuf,
     place: Place,
-    manifest: Option<String>,
+    manifest: Option<Manifest>,
     settings: Vec<(String, String)>,
 }
 
@@ -34,14 +48,14 @@ impl Setup {
         let (ip, data) = (place.ip(HOST), place.directory().join("data").display().to_string());
         let setup = Self { program: program.into(), place, manifest: None, settings: Vec::new() };
         let text = |value: String| format!("{value:?}");
-        let [udp, tls, turn] = [5_060, 5_061, 3_478].map(|port| format!("[\"{ip}:{port}\"]"));
+        let [udp, tls, turn] = [15_060, 15_061, 13_478].map(|port| format!("[\"{ip}:{port}\"]"));
         setup
             .set("node.data_dir", &text(data))
             .set("node.demo", "false")
             .set("node.drain_s", "2")
             .set("log.format", "\"text\"")
-            .set("health.listen", &format!("\"{ip}:9090\""))
-            .set("control_api.listen", &format!("\"{ip}:8080\""))
+            .set("health.listen", &format!("\"{ip}:19090\""))
+            .set("control_api.listen", &format!("\"{ip}:18080\""))
             .set("control_api.requests_per_minute_user", "0")
             .set("control_api.requests_per_minute_tenant", "0")
             .set("control_api.requests_per_minute_address", "0")
@@ -63,10 +77,10 @@ impl Setup {
         self
     }
 
-    /// Applies a manifest before the start. The domain of its tenant should be [`DOMAIN`].
+    /// Applies a manifest before the start.
     #[must_use]
-    pub fn manifest(mut self, text: &str) -> Self {
-        self.manifest = Some(text.to_owned());
+    pub fn manifest(mut self, manifest: Manifest) -> Self {
+        self.manifest = Some(manifest);
         self
     }
 
@@ -94,19 +108,32 @@ impl Setup {
         path
     }
 
-    /// Applies the manifest, starts the switch, waits until it is ready.
+    /// Starts the switch and waits until it is ready. A manifest is applied between a first start, which makes the
+    /// administrator, and a second one, so that nothing of it can be in a cache too late.
     #[track_caller]
     pub fn start(self) -> Switch {
         let config = self.write();
         let output = self.place.directory().join("switch.output");
-        let manifest = self.manifest;
         let mut switch = Switch { program: self.program, place: self.place, config, output, process: None };
-        if let Some(text) = manifest {
-            switch.apply(&text);
-        }
         switch.start();
+        if let Some(manifest) = self.manifest {
+            switch.stop();
+            switch.apply(&manifest);
+            switch.start();
+        }
         switch
     }
+}
+
+/// A command without what the environment says about settings: those of a test are in its file.
+pub fn program(path: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(path);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TANDEM_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// A switch; running except between [`Switch::stop`] or [`Switch::kill`] and [`Switch::start`].
@@ -129,10 +156,10 @@ impl Switch {
     /// Starts it (again), on the same ports and data.
     #[track_caller]
     pub fn start(&mut self) {
-        let mut command = Command::new(&self.program);
-        command.arg("--config").arg(&self.config).arg("run").env_remove("TANDEM_CONFIG");
+        let mut command = program(&self.program);
+        command.arg("--config").arg(&self.config).arg("run");
         let mut process = Process::start("the switch", &mut command, &self.output);
-        let health = Client::new(self.address(9_090));
+        let health = Client::new(self.address(19_090));
         until("the switch is ready", START_LIMIT, || {
             if let Some(status) = process.ended() {
                 panic!("the switch ended at once, {status}:\n{}", process.last_lines(20));
@@ -153,33 +180,37 @@ impl Switch {
 
     /// SIP over UDP and TCP.
     pub fn sip(&self) -> SocketAddr {
-        self.address(5_060)
+        self.address(15_060)
     }
 
     /// SIP over TLS.
     pub fn sips(&self) -> SocketAddr {
-        self.address(5_061)
+        self.address(15_061)
     }
 
     /// TURN over UDP.
     pub fn turn(&self) -> SocketAddr {
-        self.address(3_478)
+        self.address(13_478)
     }
 
     /// The control API as nobody.
     pub fn api(&self) -> Client {
-        Client::new(self.address(8_080))
+        Client::new(self.address(18_080))
     }
 
     /// The health door.
     pub fn health(&self) -> Client {
-        Client::new(self.address(9_090))
+        Client::new(self.address(19_090))
     }
 
-    /// The control API as a user of the domain (`name`) or an administrator (`name@…` as it is).
+    /// The control API as a user of a [`Manifest`].
     #[track_caller]
-    pub fn login(&self, name: &str, password: &str) -> Client {
-        let login = if name.contains('@') || name == "admin" { name.to_owned() } else { format!("{name}@{DOMAIN}") };
+    pub fn user(&self, name: &str) -> Client {
+        self.login(&format!("{name}@{DOMAIN}"), &api_password(name))
+    }
+
+    #[track_caller]
+    fn login(&self, login: &str, password: &str) -> Client {
         let answer =
             self.api().post("/api/v1/auth/login", &json!({ "login": login, "password": password })).expect(200);
         let token = answer["access_token"].as_str().unwrap_or_else(|| panic!("no access_token in {answer}"));
@@ -189,25 +220,25 @@ impl Switch {
     /// The control API as the platform's administrator, whose password is made anew.
     #[track_caller]
     pub fn admin(&self) -> Client {
-        let output = self.run(&["admin", "reset-password", "admin"]);
+        let output = self.run(&["admin", "reset-password", ADMIN]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let password = text.trim().rsplit(' ').next().unwrap_or_default().to_owned();
         assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-        self.login("admin", &password)
+        self.login(ADMIN, &password)
     }
 
     /// Runs the program with other arguments on the same settings.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(&self.program);
-        command.arg("--config").arg(&self.config).args(arguments).env_remove("TANDEM_CONFIG");
+        let mut command = program(&self.program);
+        command.arg("--config").arg(&self.config).args(arguments);
         command.output().expect("the program starts")
     }
 
     /// Applies a manifest; returns the difference that it printed.
     #[track_caller]
-    pub fn apply(&self, manifest: &str) -> String {
+    pub fn apply(&self, manifest: &Manifest) -> String {
         let path = self.place.directory().join("manifest.toml");
-        std::fs::write(&path, manifest).expect("the manifest can be written");
+        std::fs::write(&path, manifest.text()).expect("the manifest can be written");
         let output = self.run(&["apply", &path.to_string_lossy()]);
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "apply: {printed}{}", String::from_utf8_lossy(&output.stderr));
@@ -264,6 +295,18 @@ impl Switch {
     /// Everything it has printed since the first start.
     pub fn printed(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.output).unwrap_or_default()).into_owned()
+    }
+
+    /// A phone of a user of the domain, on a host of the place.
+    pub fn phone(&self, host: u8, user: &str) -> PhoneSetup {
+        let password = sip_password(user);
+        PhoneSetup::new(&self.place, host, user, DOMAIN).registers(self.sip(), "udp", &password)
+    }
+
+    /// The same over TLS.
+    pub fn tls_phone(&self, host: u8, user: &str) -> PhoneSetup {
+        let password = sip_password(user);
+        PhoneSetup::new(&self.place, host, user, DOMAIN).registers(self.sips(), "tls", &password)
     }
 
     /// Where its files lie.

@@ -34,7 +34,7 @@ fn sipp_calls_sipp_and_its_messages_are_read() {
     let mut called = SippSetup::new(&place, 31, &tests, "answer").listens();
     let caller = SippSetup::new(&place, 30, &tests, "trunk-call");
     let words = [("from", "+15550001"), ("to", "+15550002"), ("domain", "test"), ("headers", "X-Test: yes\n")];
-    let mut caller = caller.words(&words).towards((place.ip(31), 5_060).into());
+    let mut caller = caller.words(&words).towards((place.ip(31), 15_060).into());
     let limit = Duration::from_secs(10);
     caller.succeeds(limit);
     called.succeeds(limit);
