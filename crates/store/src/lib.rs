@@ -24,6 +24,7 @@ mod naming;
 mod number;
 mod password;
 mod pool;
+mod provision;
 mod rate;
 mod row;
 mod rule;
@@ -56,6 +57,10 @@ pub use ledger::{Category, FAULTS_MAX, Kind, LedgerReport, Transaction, Transact
 pub use message::{MessageDirection, MessageEvent, MessageFilter, MessageRow};
 pub use naming::{Page, Place};
 pub use number::{NewNumber, NumberChange, NumberFilter, NumberKind, NumberRow, may_become};
+pub use provision::{
+    Desired, DesiredCarrier, DesiredCredential, DesiredDevice, DesiredNumber, DesiredRate, DesiredRoute, DesiredTenant, DesiredTrunk,
+    DesiredUser, Difference,
+};
 pub use rate::{RateData, RateRow};
 pub use rule::{RULES_PER_NUMBER_MAX, RuleData, RuleRow};
 pub use seal::MasterKey;
