@@ -1,6 +1,6 @@
 //! The ledger: double-entry, append-only (triggers refuse UPDATE and DELETE), and the check that it adds up.
 
-use base::id::kind::{Posting, Tenant, Wallet};
+use base::id::kind::{Posting, Wallet};
 use base::{Id, Money, Timestamp};
 
 use crate::Store;

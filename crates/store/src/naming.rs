@@ -1,6 +1,6 @@
 //! What names may look like: everything that becomes part of a SIP URI, a realm or a route is checked before it is kept.
 
-use base::{E164, Random, Timestamp};
+use base::{Random, Timestamp};
 use domain::rule::is_time_zone;
 
 use crate::error::{Error, Result};
@@ -72,11 +72,6 @@ pub(crate) fn prefix(prefix: &str) -> Result<String> {
         return Err(Error::malformed("prefix", "at most 15 digits"));
     }
     Ok(digits.to_owned())
-}
-
-/// An E.164 number.
-pub(crate) fn e164(what: &'static str, number: &str) -> Result<E164> {
-    number.parse().map_err(|e| Error::malformed(what, e))
 }
 
 /// An IANA time zone.
