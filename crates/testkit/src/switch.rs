@@ -56,6 +56,7 @@ impl Setup {
             .set("log.format", "\"text\"")
             .set("health.listen", &format!("\"{ip}:19090\""))
             .set("control_api.listen", &format!("\"{ip}:18080\""))
+            .set("control_api.logins_per_minute", "0")
             .set("control_api.requests_per_minute_user", "0")
             .set("control_api.requests_per_minute_tenant", "0")
             .set("control_api.requests_per_minute_address", "0")
