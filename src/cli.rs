@@ -141,12 +141,15 @@ async fn run(config: Config) -> Result<(), Failure> {
     let running = Switch::start(config).await.map_err(Failure::operator)?;
     print!("{}", running.welcome());
     let _ = std::io::stdout().flush();
-    signals.terminate().await;
+    let died = tokio::select! {
+        () = signals.terminate() => false,
+        () = running.failed() => true,
+    };
     tracing::info!(drain_s = drain.as_secs(), "draining: no new calls");
     tokio::select! {
         ended = running.drain(drain) => tracing::info!(calls_ended = ended, "drained"),
         () = signals.terminate() => tracing::warn!("second signal: stopping at once"),
     }
     running.stop().await;
-    Ok(())
+    if died { Err(Failure::Broken("a part of the switch died; see the log".into())) } else { Ok(()) }
 }

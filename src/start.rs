@@ -145,6 +145,14 @@ impl Running {
         welcome::text(self)
     }
 
+    /// Waits until a part of the switch dies that only a restart brings back; for ever, if all goes well.
+    pub async fn failed(&self) {
+        match &self.sip {
+            Some(sip) => sip.failed().cancelled_owned().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Takes no new calls, lets running ones end until the deadline, then ends them. Returns how many had to be ended.
     pub async fn drain(&self, deadline: Duration) -> usize {
         self.health.drain();

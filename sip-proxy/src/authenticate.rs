@@ -6,7 +6,7 @@ use base::{Random, Timestamp};
 use domain::account::{DeviceCredentials, Verifiers};
 use domain::ports::{Accounts, Unavailable};
 use sip_proto::auth::{self, Algorithm, Credentials, Verdict, Verifier};
-use sip_proto::{HeaderName, Message, Method};
+use sip_proto::{HeaderName, Message, Method, Uri};
 
 /// Which headers carry the exchange: a registrar's or a proxy's (RFC 3261 §22.2, §22.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Authenticator {
             .filter(|c| c.realm == realm)
             .collect();
         let mut stale = false;
-        for credentials in &given {
+        for credentials in given.iter().filter(|c| is_for(c, request)) {
             let device = accounts.credentials(&credentials.username, realm).await?;
             let verifiers = device.as_deref().map(|d| verifiers_of(&d.verifiers)).unwrap_or_default();
             match self.verify(now, credentials, realm, request, &verifiers) {
@@ -140,6 +140,16 @@ impl Authenticator {
         let Inner { server, random, .. } = &mut *inner;
         server.challenges(now, realm, algorithms, stale, random)
     }
+}
+
+/// Whether credentials were made for this request (RFC 7616 §3.4.6): for its very URI, or for one of the same user and host,
+/// since proxies on the way may have changed the rest. What was made for another callee is good for nothing here.
+fn is_for(credentials: &Credentials, request: &Message) -> bool {
+    if credentials.uri == request.request_uri_text() {
+        return true;
+    }
+    let (Some(wanted), Ok(given)) = (request.request_uri(), Uri::parse(&credentials.uri)) else { return false };
+    given.host().eq_ignore_ascii_case(wanted.host()) && given.user() == wanted.user()
 }
 
 /// In the order of preference: the stronger first (RFC 8760 §2.3).

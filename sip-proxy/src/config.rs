@@ -50,8 +50,9 @@ settings::config! {
         pub reservation_ttl_s: u64 = 120,
         /// User part that callers dial for the echo test.
         pub echo_code: String = "*43".into(),
-        /// Idle TCP and TLS connections are closed after this time, seconds.
-        pub connection_idle_s: u64 = 900,
+        /// TCP and TLS connections on which nothing came for this time are closed, seconds; above register_expires_max_s and
+        /// talk_max_s, so that no phone and no call loses its connection to it.
+        pub connection_idle_s: u64 = 14_700,
         /// Most TCP and TLS connections at the same time; more are closed at once.
         pub connections_max: usize = 20_000,
     }
@@ -79,6 +80,9 @@ impl Config {
         self.algorithms()?;
         if self.reservation_ttl_s < 90 {
             return Err("sip_proxy.reservation_ttl_s is below 90, the time between two signs of life".into());
+        }
+        if self.connection_idle_s <= u64::from(self.register_expires_max_s).max(self.talk_max_s) {
+            return Err("sip_proxy.connection_idle_s must be above register_expires_max_s and talk_max_s".into());
         }
         if self.ring_timeout_s == 0 || self.trunk_timeout_s == 0 {
             return Err("sip_proxy.ring_timeout_s and trunk_timeout_s must be above 0".into());

@@ -27,9 +27,15 @@ const SETTLE_WAIT: Duration = Duration::from_secs(10);
 pub struct Handle {
     context: Arc<Context>,
     inlet: Inlet,
-    stop: CancellationToken,
+    ends: Ends,
     writer: JoinHandle<()>,
     addresses: Vec<(&'static str, SocketAddr)>,
+}
+
+/// How the proxy ends: when told, or because a part of it died.
+pub(crate) struct Ends {
+    pub(crate) stop: CancellationToken,
+    pub(crate) failed: CancellationToken,
 }
 
 /// Running calls for whoever asks; a cheap clone of the handle's inside.
@@ -66,11 +72,11 @@ impl Handle {
     pub(crate) fn new(
         context: Arc<Context>,
         inlet: Inlet,
-        stop: CancellationToken,
+        ends: Ends,
         writer: JoinHandle<()>,
         addresses: Vec<(&'static str, SocketAddr)>,
     ) -> Self {
-        Self { context, inlet, stop, writer, addresses }
+        Self { context, inlet, ends, writer, addresses }
     }
 
     /// What listens where.
@@ -81,6 +87,11 @@ impl Handle {
     /// The port through which others see and end calls.
     pub fn calls(&self) -> Arc<CallsPort> {
         Arc::new(CallsPort { inlet: self.inlet.clone() })
+    }
+
+    /// Cancelled when a part of the proxy died: calls are lost, and only a restart helps.
+    pub fn failed(&self) -> CancellationToken {
+        self.ends.failed.clone()
     }
 
     /// Where the relay's notices go.
@@ -110,7 +121,8 @@ impl Handle {
             let _ = shard.send(ToShard::Command(Command::EndAll(Cause::Administrative))).await;
         }
         let settled = async {
-            while calls.count().await > 0 {
+            // Calls settled, and BYEs and CANCELs answered: a lost datagram is sent again.
+            while calls.busy().await > 0 {
                 tokio::time::sleep(DRAIN_POLL).await;
             }
             self.context.questions.close();
@@ -124,7 +136,7 @@ impl Handle {
 
     /// Closes every socket and writes what is left of the location table.
     pub async fn stop(self) {
-        self.stop.cancel();
+        self.ends.stop.cancel();
         self.context.transports.tasks.close();
         self.context.transports.tasks.wait().await;
         let _ = self.writer.await;
@@ -134,6 +146,17 @@ impl Handle {
 impl CallsPort {
     async fn count(&self) -> usize {
         self.all().await.map_or(0, |calls| calls.len())
+    }
+
+    async fn busy(&self) -> usize {
+        let mut busy = 0;
+        for shard in self.inlet.shards() {
+            let (reply, answer) = oneshot::channel();
+            if shard.send(ToShard::Command(Command::Busy(reply))).await.is_ok() {
+                busy += answer.await.unwrap_or(0);
+            }
+        }
+        busy
     }
 
     async fn all(&self) -> Result<Vec<RunningCall>, Unavailable> {

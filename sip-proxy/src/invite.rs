@@ -8,11 +8,11 @@ use base::Timestamp;
 use call::Rejection;
 use domain::account::{AccountStatus, TenantFacts};
 use domain::ports::LegNetwork;
-use sip_proto::{Flow, HeaderName, Message, ResponseBuilder, reason_phrase};
+use sip_proto::{Flow, HeaderName, Message, NameAddr, ResponseBuilder, Uri, reason_phrase};
 
 use crate::authenticate::{Identified, Role};
 use crate::context::Context;
-use crate::pipeline::identify::{self, CallerFacts};
+use crate::pipeline::identify::{self, CallerFacts, is_anonymous, number_in};
 use crate::pipeline::route::{self, Router};
 use crate::pipeline::{Routed, TrunkUse};
 use crate::refuse;
@@ -41,17 +41,23 @@ async fn try_answer(context: &Context, request: &Message, flow: Flow) -> Result<
     let uri = request.request_uri().ok_or_else(refuse::unknown)?;
     let (ip, port) = (flow.peer.ip(), flow.peer.port());
     let trunk = directory.trunk_by_source(ip, port).await.map_err(refuse::unavailable)?;
+    // Phones may share an address with a trunk (a PBX behind the same NAT): who brings credentials, or is registered on this
+    // very flow, is a device.
+    let device = request.header(HeaderName::ProxyAuthorization).is_some() || context.location.has_flow(&flow);
+    let trunk = trunk.filter(|_| !device);
     let (caller, tenant) = match trunk {
         Some(trunk) => {
+            refuse_loop(request, &uri)?;
             let named = tenant_of(context, uri.host(), uri.host_ip()).await?;
             let allowed = |t: &Arc<TenantFacts>| trunk.tenant.is_none_or(|own| own == t.id);
             (identify::trunk(trunk.clone(), request), named.filter(allowed))
         }
         None => {
             let from = request.from().ok_or_else(refuse::forbidden)?;
-            let tenant =
-                tenant_of(context, from.uri.host(), from.uri.host_ip()).await?.ok_or_else(refuse::forbidden)?;
-            let realm = realm_of(context, &tenant, from.uri.host());
+            // A caller that hides is asked who it is in the domain that it calls.
+            let home = if is_anonymous(&from) { &uri } else { &from.uri };
+            let tenant = tenant_of(context, home.host(), home.host_ip()).await?.ok_or_else(refuse::forbidden)?;
+            let realm = realm_of(context, &tenant, home.host());
             let accounts = &*context.deps.accounts;
             let identified = context.authenticator.identify(accounts, now.wall, Role::Proxy, &realm, request).await;
             match identified.map_err(refuse::unavailable)? {
@@ -85,6 +91,23 @@ async fn try_answer(context: &Context, request: &Message, flow: Flow) -> Result<
         CallerFacts::User { .. } => None,
     };
     Ok(Answered::Call(Box::new(Routed { account, plan: outcome.plan, network, trunk })))
+}
+
+/// A call that a trunk brings back after we had forwarded it, or that was forwarded too often on its way: 482 before it holds
+/// the forwarding user's money once more (RFC 5806 names who forwarded).
+fn refuse_loop(request: &Message, called: &Uri) -> Result<(), Rejection> {
+    let called = called.user_unescaped().and_then(|u| number_in(&u));
+    let mut forwards = 0;
+    for (_, value) in request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Diversion")) {
+        for value in value.split(',') {
+            forwards += 1;
+            let by = NameAddr::parse(value.trim()).ok().and_then(|n| number_in(&n.uri.user_unescaped()?));
+            if called.is_some() && by == called {
+                return Err(refuse::looping());
+            }
+        }
+    }
+    if forwards > usize::from(base::limits::CALL_FORWARDS_MAX) { Err(refuse::looping()) } else { Ok(()) }
 }
 
 fn tenant_of_caller(

@@ -41,7 +41,7 @@ use edge::{Inlet, Outlets, Transports};
 use location::Location;
 
 /// Methods that we answer.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REGISTER";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER";
 
 /// SIP to and from media applications, over memory.
 pub struct MediaLink {
@@ -70,7 +70,7 @@ pub enum StartError {
 /// Starts the proxy on listeners that [`bind`] opened. Needs a tokio runtime.
 pub async fn start(config: Config, listeners: Listeners, deps: Deps, media: MediaLink) -> Result<Handle, StartError> {
     let mut random = Random::from_entropy();
-    let stop = CancellationToken::new();
+    let (stop, failed) = (CancellationToken::new(), CancellationToken::new());
     let shards = match config.shards {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         n => n,
@@ -79,11 +79,15 @@ pub async fn start(config: Config, listeners: Listeners, deps: Deps, media: Medi
     let metrics = metrics::Metrics::register();
     let inlet = Inlet::new(senders.clone(), metrics.shed.clone());
     let location =
-        Arc::new(Location::restore(Arc::clone(&deps.locations), Arc::clone(&deps.events), deps.clock.now()).await?);
+        Location::restore(Arc::clone(&deps.locations), Arc::clone(&deps.events), metrics.registrations.clone(), deps.clock.now());
+    let location = Arc::new(location.await?);
     let addresses = listeners.addresses();
     let (outlets, sockets) = outlets(listeners, media.to_media, metrics.unsent.clone())?;
     let idle = Duration::from_secs(config.connection_idle_s);
-    let transports = Arc::new(Transports::new(outlets, inlet.clone(), stop.clone(), idle, config.connections_max));
+    // Numbers begin anywhere, so that a flow of the last run cannot mean a connection of this one.
+    let first_connection = 1 + random.below(1 << 48);
+    let transports = Transports::new(outlets, inlet.clone(), stop.clone(), idle, config.connections_max, first_connection);
+    let transports = Arc::new(transports);
     let algorithms = config.algorithms().map_err(StartError::Config)?;
     let key = key_bytes(deps.nonce_key.expose());
     let context = Arc::new(Context {
@@ -105,9 +109,15 @@ pub async fn start(config: Config, listeners: Listeners, deps: Deps, media: Medi
     for (number, (queue, own)) in queues.into_iter().zip(senders).enumerate() {
         let endpoint = Endpoint::new(endpoint_config(number, &transports), random.fork());
         let shard = shard::Shard::new(number, Arc::clone(&context), endpoint, random.fork(), queue, own);
-        transports.tasks.spawn(shard.run(stop.clone()));
+        let (failed, running) = (failed.clone(), tokio::spawn(shard.run(stop.clone())));
+        transports.tasks.spawn(async move {
+            if let Err(error) = running.await {
+                tracing::error!(shard = number, %error, "a shard died; the process has to be restarted");
+                failed.cancel();
+            }
+        });
     }
-    Ok(Handle::new(context, inlet, stop, writer, addresses))
+    Ok(Handle::new(context, inlet, control::Ends { stop, failed }, writer, addresses))
 }
 
 struct Sockets {

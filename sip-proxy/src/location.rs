@@ -11,6 +11,7 @@ use domain::ports::{BindingChange, Events, Locations, StoredBinding, Unavailable
 use serde::{Deserialize, Serialize};
 use sip_proto::registrar::Binding;
 use sip_proto::{Flow, Transport};
+use telemetry::Gauge;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +64,9 @@ type Which = (Id<User>, String);
 /// All bindings of the proxy.
 pub(crate) struct Location {
     users: Mutex<HashMap<Id<User>, Vec<Placed>>>,
+    /// How many bindings came by each flow, and whose they are.
+    flows: Mutex<HashMap<Flow, Vec<Id<User>>>>,
+    registrations: Gauge,
     /// What is to be written, one entry per binding, `None` for a removal.
     dirty: Mutex<HashMap<Which, Option<StoredBinding>>>,
     wake: Notify,
@@ -75,6 +79,7 @@ impl Location {
     pub(crate) async fn restore(
         store: Arc<dyn Locations>,
         events: Arc<dyn Events>,
+        registrations: Gauge,
         now: Timestamp,
     ) -> Result<Self, Unavailable> {
         let mut users: HashMap<Id<User>, Vec<Placed>> = HashMap::new();
@@ -86,12 +91,25 @@ impl Location {
                 }
             }
         }
-        Ok(Self { users: Mutex::new(users), dirty: Mutex::default(), wake: Notify::new(), store, events })
+        let mut flows: HashMap<Flow, Vec<Id<User>>> = HashMap::new();
+        for (user, placed) in &users {
+            for placed in placed {
+                flows.entry(placed.binding.flow).or_default().push(*user);
+                registrations.increment();
+            }
+        }
+        let (users, flows) = (Mutex::new(users), Mutex::new(flows));
+        Ok(Self { users, flows, registrations, dirty: Mutex::default(), wake: Notify::new(), store, events })
     }
 
-    /// Registered contacts, all users together.
-    pub(crate) fn len(&self) -> usize {
-        lock(&self.users).values().map(Vec::len).sum()
+    /// Whether a live binding came by exactly this flow.
+    pub(crate) fn has_flow(&self, flow: &Flow) -> bool {
+        lock(&self.flows).contains_key(flow)
+    }
+
+    /// A live flow of a device, when the one that it had is gone.
+    pub(crate) fn flow_of(&self, user: Id<User>, device: Id<Device>, now: Timestamp) -> Option<Flow> {
+        self.of_user(user, now).into_iter().find(|c| c.device == device).map(|c| c.flow)
     }
 
     /// Runs `change` on a user's bindings under the lock, so that two REGISTERs of one user do not overtake each other,
@@ -102,6 +120,7 @@ impl Location {
         let before: Vec<Placed> = placed.clone();
         let result = change(placed);
         self.queue_changes(user, &before, placed);
+        self.index(user, &before, placed);
         let (was_online, is_online) = (!before.is_empty(), !placed.is_empty());
         if !is_online {
             users.remove(&user);
@@ -111,6 +130,25 @@ impl Location {
             self.events.publish(None, Fact::Registration { user, online: is_online });
         }
         result
+    }
+
+    fn index(&self, user: Id<User>, before: &[Placed], after: &[Placed]) {
+        let mut flows = lock(&self.flows);
+        for gone in before {
+            if let Some(users) = flows.get_mut(&gone.binding.flow) {
+                if let Some(place) = users.iter().position(|u| *u == user) {
+                    users.swap_remove(place);
+                }
+                if users.is_empty() {
+                    flows.remove(&gone.binding.flow);
+                }
+            }
+            self.registrations.decrement();
+        }
+        for placed in after {
+            flows.entry(placed.binding.flow).or_default().push(user);
+            self.registrations.increment();
+        }
     }
 
     fn queue_changes(&self, user: Id<User>, before: &[Placed], after: &[Placed]) {
@@ -132,11 +170,7 @@ impl Location {
 
     /// Drops a flow's bindings when its connection is gone: over a stream nobody can be called back there.
     pub(crate) fn flow_closed(&self, flow: Flow) {
-        let affected: Vec<Id<User>> = lock(&self.users)
-            .iter()
-            .filter(|(_, p)| p.iter().any(|p| p.binding.flow == flow))
-            .map(|(u, _)| *u)
-            .collect();
+        let affected = lock(&self.flows).get(&flow).cloned().unwrap_or_default();
         for user in affected {
             self.update(user, |placed| placed.retain(|p| p.binding.flow != flow));
         }

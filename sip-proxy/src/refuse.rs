@@ -23,3 +23,8 @@ pub(crate) fn unknown() -> Rejection {
 pub(crate) fn no_route() -> Rejection {
     Rejection { status: 404, q850: Cause::NoRoute.q850(), cause: Cause::NoRoute }
 }
+
+/// A call that comes back to where it was forwarded.
+pub(crate) fn looping() -> Rejection {
+    Rejection::new(482, Cause::Loop)
+}

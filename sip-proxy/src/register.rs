@@ -43,9 +43,11 @@ async fn try_answer(context: &Context, request: &Message, flow: Flow) -> Result<
     let user = user.ok_or_else(refuse::forbidden)?;
     let active = device.status == AccountStatus::Active && user.status == AccountStatus::Active;
     if !active || !may_bind(&user, &device.username, &to.uri) {
-        if !active {
-            // Whatever was registered before the suspension is forgotten with it.
+        // Whatever a suspended user, or a suspended device of an active one, had registered is forgotten.
+        if user.status != AccountStatus::Active {
             context.location.update(user.id, Vec::clear);
+        } else if !active {
+            context.location.update(user.id, |placed| placed.retain(|p| p.device != device.device));
         }
         return Err(refuse::forbidden());
     }
@@ -68,7 +70,6 @@ async fn try_answer(context: &Context, request: &Message, flow: Flow) -> Result<
     Ok(match outcome {
         Ok(registration) => {
             context.metrics.registers_accepted.increment();
-            context.metrics.registrations.set(i64::try_from(context.location.len()).unwrap_or(i64::MAX));
             registration.response(request)
         }
         Err(refusal) => {

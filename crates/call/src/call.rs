@@ -200,6 +200,8 @@ impl<D: Clone> Call<D> {
                 }
                 None
             }
+            // A caller is not told that the forwarding user's wallet is empty.
+            Err(BillingError::NoCredit) if index > 0 => Some(Rejection::new(480, Cause::Unreachable)),
             Err(BillingError::NoCredit) => Some(Rejection::new(402, Cause::NoCredit)),
             Err(BillingError::Unknown) => Some(Rejection::new(403, Cause::Forbidden)),
             Err(BillingError::Unavailable(_)) => Some(Rejection::new(503, Cause::Unavailable)),

@@ -260,6 +260,19 @@ fn a_reservation_shows_signs_of_life_while_it_rings_and_during_a_long_increment(
 }
 
 #[test]
+fn a_call_at_a_flat_fee_goes_on_showing_signs_of_life_after_the_store_was_away() {
+    let flat = Rate { connect_micros: 50_000, ..rate(0, 1, 1) };
+    let mut bench = Bench::start(plan(vec![step(&["trunk"], 100)]), Some(flat), 1_000_000);
+    bench.answer(1);
+    let away = BillingError::Unavailable(domain::ports::Unavailable("test".into()));
+    bench.tell(Input::Extended(0, Err(away)));
+    bench.pass(Duration::from_secs(200));
+    assert!(bench.extensions >= 4, "{}", bench.extensions);
+    bench.leg(0, LegEvent::HungUp);
+    assert_eq!(bench.end().price.unwrap().micros, 50_000);
+}
+
+#[test]
 fn without_money_nothing_rings_and_there_is_no_record() {
     let mut bench = Bench::start(plan(vec![step(&["trunk"], 30)]), Some(rate(600_000, 60, 60)), 599_999);
     assert!(bench.finished && bench.settled.is_empty());

@@ -103,7 +103,7 @@ impl Meter {
     pub(crate) fn unavailable(&mut self, now: Instant) {
         self.waiting = false;
         self.heartbeat_at = Some(now + RETRY_AFTER);
-        self.extend_at = self.answered.is_some().then(|| now + RETRY_AFTER);
+        self.extend_at = self.cut_at().is_some().then(|| now + RETRY_AFTER);
     }
 
     /// The earliest time at which [`Self::due`] has something.
@@ -123,8 +123,9 @@ impl Meter {
         }
         if !self.waiting && self.extend_at.is_some_and(|at| at <= now) {
             self.extend_at = None;
-            self.waiting = true;
-            return self.extension();
+            let extension = self.extension();
+            self.waiting = extension.is_some();
+            return extension;
         }
         if !self.waiting && self.heartbeat_at.is_some_and(|at| at <= now) {
             self.heartbeat_at = None;

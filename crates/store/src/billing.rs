@@ -111,18 +111,25 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
-/// Opens the record and sets money aside. A refusal leaves nothing.
+/// Opens the record and sets money aside. A refusal leaves a failed record and no hold.
 pub(crate) async fn open(tx: &mut Tx<'_>, opening: &Opening, instance: i64) -> Outcome {
     let NewCall { parties, hold, ttl } = &opening.call;
     let row = CallRow { parties, status: CallState::Initiated, instance };
     if tx.execute(row.insert(" ON CONFLICT (id) DO NOTHING")).await? == 0 {
+        let refused = sql("SELECT id FROM calls WHERE id = $1 AND status = 'failed' AND cause = 'no_credit'");
+        if tx.row(refused.bind(parties.call.as_i64())).await?.is_some() {
+            return Ok(Err(Error::NoCredit));
+        }
         return Ok(Ok(Answer::Granted(granted_before(tx, parties.call).await?)));
     }
     let Some(hold) = hold else { return Ok(Ok(Answer::Granted(None))) };
     let held = match wallet::hold(tx, hold).await? {
         Ok(held) => held,
         Err(refusal) => {
-            tx.execute(sql("DELETE FROM calls WHERE id = $1").bind(parties.call.as_i64())).await?;
+            // The record stays, so that its user sees why the call failed (402; Q.850 50: facility not subscribed).
+            let failed = sql("UPDATE calls SET status = 'failed', cause = 'no_credit', sip_status = 402, q850 = 50, \
+                 ended_by = 'switch', ended_at_ms = $1 WHERE id = $2");
+            tx.execute(failed.bind(parties.started_at.as_millis()).bind(parties.call.as_i64())).await?;
             return Ok(Err(refusal));
         }
     };

@@ -19,6 +19,8 @@ use crate::location::Location;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a peer may leave us waiting before it takes what we send.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an accepted connection may be silent before its first message, so that idle ones do not fill the table.
+const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes read at a time.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -47,7 +49,7 @@ pub(crate) async fn accept(
             }
         };
         let local = stream.local_addr().unwrap_or(local);
-        let Some((number, outgoing)) = transports.register(None) else {
+        let Some((number, outgoing)) = transports.register((transport, peer), false) else {
             tracing::warn!(%local, "too many connections, one is closed");
             continue;
         };
@@ -71,7 +73,7 @@ pub(crate) async fn accept(
 
 /// Opens a connection to `flow.peer` and sends `first` on it.
 pub(super) fn open(transports: Arc<Transports>, flow: Flow, first: Bytes) {
-    let Some((number, outgoing)) = transports.register(Some((flow.transport, flow.peer))) else {
+    let Some((number, outgoing)) = transports.register((flow.transport, flow.peer), true) else {
         let shared = Arc::clone(&transports);
         transports.tasks.spawn(async move { shared.inlet.flow_failed(flow).await });
         return;
@@ -94,7 +96,8 @@ pub(super) fn open(transports: Arc<Transports>, flow: Flow, first: Bytes) {
             match (&shared.tls_client, flow.transport) {
                 (Some(client), Transport::Tls) => {
                     let connector = TlsConnector::from(Arc::clone(client));
-                    let name = flow.peer.ip().into();
+                    let name = shared.name_of(flow.peer).and_then(|name| name.try_into().ok());
+                    let name = name.unwrap_or_else(|| flow.peer.ip().into());
                     match tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(name, stream)).await {
                         Ok(Ok(stream)) => serve(&shared, opened, stream, outgoing).await,
                         Ok(Err(error)) => tracing::warn!(%error, "TLS to a trunk failed"),
@@ -123,23 +126,28 @@ where
     S: AsyncRead + AsyncWrite,
 {
     let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut patience = if transports.opened_by_us(flow.connection) { transports.idle } else { FIRST_MESSAGE_TIMEOUT };
     let mut framer = StreamFramer::default();
     let mut buffer = vec![0u8; READ_BYTES];
     loop {
         tokio::select! {
-            () = transports.stop.cancelled() => return,
+            biased;
             bytes = outgoing.recv() => {
                 let Some(bytes) = bytes else { return };
                 if !write(&mut writer, &bytes).await {
                     return;
                 }
             }
-            read = tokio::time::timeout(transports.idle, reader.read(&mut buffer)) => {
+            () = transports.stop.cancelled() => return,
+            read = tokio::time::timeout(patience, reader.read(&mut buffer)) => {
                 let Ok(Ok(length @ 1..)) = read else { return };
                 framer.push(&buffer[..length]);
                 loop {
                     match framer.next_frame() {
-                        Ok(Some(Frame::Message(bytes))) => transports.inlet.deliver(flow, bytes),
+                        Ok(Some(Frame::Message(bytes))) => {
+                            patience = transports.idle;
+                            transports.inlet.deliver(flow, bytes);
+                        }
                         Ok(Some(Frame::Ping)) => if !write(&mut writer, PONG).await { return },
                         Ok(Some(Frame::Pong)) => {}
                         Ok(None) => break,

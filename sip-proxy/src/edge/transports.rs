@@ -19,6 +19,9 @@ use super::{Inlet, stream};
 /// Messages that wait for a slow connection; when it is full the connection is closed.
 const CONNECTION_QUEUE_MAX: usize = 256;
 
+/// Host names that are kept; there are as many as trunks with names. Over it a new one is verified by address.
+const NAMES_MAX: usize = 10_000;
+
 /// All ways out of the proxy.
 pub(crate) struct Transports {
     pub(crate) udp: Vec<(SocketAddr, Arc<UdpSocket>)>,
@@ -34,6 +37,8 @@ pub(crate) struct Transports {
     pub(crate) tasks: TaskTracker,
     pub(crate) idle: std::time::Duration,
     pub(crate) connections_max: usize,
+    /// Host names of trunks by the address to which they led: what their certificates are made for (RFC 5922 §7.2).
+    names: Mutex<HashMap<SocketAddr, String>>,
     connections: Mutex<Connections>,
     next_connection: AtomicU64,
     unsent: Counter,
@@ -41,9 +46,15 @@ pub(crate) struct Transports {
 
 #[derive(Default)]
 struct Connections {
-    by_number: HashMap<u64, mpsc::Sender<Bytes>>,
+    by_number: HashMap<u64, Connection>,
     /// The connection to use towards a peer that we opened ourselves.
     by_peer: HashMap<(Transport, SocketAddr), u64>,
+}
+
+/// One open connection. Its number alone does not identify it: flows outlive restarts in the location store.
+struct Connection {
+    peer: (Transport, SocketAddr),
+    outgoing: mpsc::Sender<Bytes>,
 }
 
 /// What a new transport table needs.
@@ -65,6 +76,7 @@ impl Transports {
         stop: CancellationToken,
         idle: std::time::Duration,
         connections_max: usize,
+        first_connection: u64,
     ) -> Self {
         let Outlets { udp, tcp_local, tls_local, tls_client, advertised, media, unsent } = outlets;
         Self {
@@ -79,8 +91,9 @@ impl Transports {
             tasks: TaskTracker::new(),
             idle,
             connections_max,
+            names: Mutex::default(),
             connections: Mutex::default(),
-            next_connection: AtomicU64::new(1),
+            next_connection: AtomicU64::new(first_connection),
             unsent,
         }
     }
@@ -114,7 +127,8 @@ impl Transports {
                 0 => connections.by_peer.get(&(flow.transport, flow.peer)).copied(),
                 number => Some(number),
             };
-            number.and_then(|n| connections.by_number.get(&n).cloned())
+            let connection = number.and_then(|n| connections.by_number.get(&n));
+            connection.filter(|c| c.peer == (flow.transport, flow.peer)).map(|c| c.outgoing.clone())
         };
         match known {
             Some(connection) => {
@@ -133,25 +147,30 @@ impl Transports {
         self.tasks.spawn(async move { inlet.flow_failed(flow).await });
     }
 
-    /// Takes a new connection in; `None` when there are too many. `opened_to`: we opened it, for requests to that peer.
-    pub(crate) fn register(&self, opened_to: Option<(Transport, SocketAddr)>) -> Option<(u64, mpsc::Receiver<Bytes>)> {
+    /// Takes a new connection in; `None` when there are too many. `opened`: by us, for requests to that peer.
+    pub(crate) fn register(&self, peer: (Transport, SocketAddr), opened: bool) -> Option<(u64, mpsc::Receiver<Bytes>)> {
         let (sender, receiver) = mpsc::channel(CONNECTION_QUEUE_MAX);
         let mut connections = self.connections();
         if connections.by_number.len() >= self.connections_max {
             return None;
         }
         let number = self.next_connection.fetch_add(1, Ordering::Relaxed);
-        connections.by_number.insert(number, sender);
-        if let Some(peer) = opened_to {
+        connections.by_number.insert(number, Connection { peer, outgoing: sender });
+        if opened {
             connections.by_peer.insert(peer, number);
         }
         Some((number, receiver))
     }
 
+    /// Whether we opened a connection ourselves.
+    pub(crate) fn opened_by_us(&self, number: u64) -> bool {
+        self.connections().by_peer.values().any(|n| *n == number)
+    }
+
     /// Queues bytes on a connection that was just registered.
     pub(crate) fn queue(&self, number: u64, bytes: Bytes) {
         if let Some(connection) = self.connections().by_number.get(&number) {
-            let _ = connection.try_send(bytes);
+            let _ = connection.outgoing.try_send(bytes);
         }
     }
 
@@ -174,6 +193,31 @@ impl Transports {
             Transport::Ws | Transport::Wss | Transport::Memory => unbound(),
         };
         Flow { transport, local, peer, connection: 0 }
+    }
+
+    /// Notes that a trunk's host name led to `peer`.
+    pub(crate) fn note_name(&self, peer: SocketAddr, name: &str) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() < NAMES_MAX || names.contains_key(&peer) {
+            names.insert(peer, name.to_owned());
+        }
+    }
+
+    /// The host name of a trunk at `peer`; `None`: it is called by its address.
+    pub(crate) fn name_of(&self, peer: SocketAddr) -> Option<String> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&peer).cloned()
+    }
+
+    /// Whether a flow can carry something now: UDP always, a connection while it is open.
+    pub(crate) fn is_open(&self, flow: Flow) -> bool {
+        match flow.transport {
+            Transport::Udp | Transport::Memory => true,
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                let connections = self.connections();
+                let found = connections.by_number.get(&flow.connection);
+                found.is_some_and(|c| c.peer == (flow.transport, flow.peer))
+            }
+        }
     }
 
     /// Whether `host`:`port` of a request is one of our own addresses.

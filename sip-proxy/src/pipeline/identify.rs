@@ -7,7 +7,7 @@ use call::Rejection;
 use domain::account::{AccountStatus, DeviceCredentials, UserFacts};
 use domain::ports::Directory;
 use domain::trunk::TrunkFacts;
-use sip_proto::{HeaderName, Message};
+use sip_proto::{HeaderName, Message, NameAddr};
 
 use crate::refuse;
 
@@ -20,6 +20,8 @@ pub(crate) enum CallerFacts {
         device: Arc<DeviceCredentials>,
         /// The number that it presents; `None`: it has none and shows its name.
         caller_id: Option<E164>,
+        /// It withholds its number.
+        private: bool,
     },
     /// A trunk.
     Trunk {
@@ -27,6 +29,8 @@ pub(crate) enum CallerFacts {
         /// What it says who calls: a number, or a name.
         from: String,
         display_name: Option<String>,
+        /// The caller withholds its number.
+        private: bool,
     },
 }
 
@@ -46,7 +50,8 @@ pub(crate) async fn user(
         // A number that is not the user's own is refused, not replaced: who asked for it should know.
         Some(Ok(_) | Err(())) => return Err(refuse::forbidden()),
     };
-    Ok(CallerFacts::User { user, device, caller_id })
+    let anonymous = request.from().is_some_and(|f| is_anonymous(&f));
+    Ok(CallerFacts::User { user, device, caller_id, private: anonymous || wants_privacy(request) })
 }
 
 /// The number that a request asks to present: X-Caller-Id, else P-Preferred-Identity (RFC 3325 §9.2), else a From user that
@@ -60,7 +65,7 @@ fn chosen_number(request: &Message, device: &DeviceCredentials) -> Option<Result
     if let Some(user) = preferred_user {
         return number_in(&user).map(Ok);
     }
-    let from = request.from()?;
+    let from = request.from().filter(|f| !is_anonymous(f))?;
     let user = from.uri.user_unescaped()?;
     if user.eq_ignore_ascii_case(&device.username) { None } else { number_in(&user).map(Ok) }
 }
@@ -75,7 +80,20 @@ pub(crate) fn trunk(trunk: Arc<TrunkFacts>, request: &Message) -> CallerFacts {
         None => "anonymous".into(),
     };
     let display = name_addr.as_ref().map(|n| n.display_name().into_owned()).filter(|d| !d.is_empty());
-    CallerFacts::Trunk { trunk, from, display_name: display }
+    CallerFacts::Trunk { trunk, from, display_name: display, private: wants_privacy(request) }
+}
+
+/// Whether Privacy asks to withhold who calls (RFC 3323 §4.2, RFC 3325 §9.3).
+fn wants_privacy(request: &Message) -> bool {
+    let wanted = ["id", "user", "header", "full"];
+    let asks = |v: &str| v.split(';').any(|p| wanted.iter().any(|w| p.trim().eq_ignore_ascii_case(w)));
+    request.header_by_name("Privacy").is_some_and(asks)
+}
+
+/// The From of a caller that hides (RFC 3323 §4.1.1.3).
+pub(crate) fn is_anonymous(from: &NameAddr) -> bool {
+    from.uri.host().eq_ignore_ascii_case("anonymous.invalid")
+        || from.uri.user().is_some_and(|u| u.eq_ignore_ascii_case("anonymous"))
 }
 
 /// `user` as a number, when it is written like one: `+` and digits, or at least seven digits.

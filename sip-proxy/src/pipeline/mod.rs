@@ -8,7 +8,7 @@ pub(crate) mod route;
 pub(crate) use forward::plan_forward;
 
 use base::Id;
-use base::id::kind::Trunk;
+use base::id::kind::{Device, Trunk, User};
 use call::{Account, Plan};
 use domain::ports::LegNetwork;
 use sip_proto::Flow;
@@ -28,6 +28,8 @@ pub(crate) struct Destination {
     pub(crate) identity: Identity,
     /// The trunk, with the most calls that it takes.
     pub(crate) trunk: Option<TrunkUse>,
+    /// The device, when it is one of ours.
+    pub(crate) owner: Option<(Id<User>, Id<Device>)>,
 }
 
 /// A trunk that a leg uses, and how many legs may use it at the same time.
@@ -46,6 +48,8 @@ pub(crate) struct Identity {
     pub(crate) domain: Option<String>,
     /// Display name.
     pub(crate) display_name: Option<String>,
+    /// The caller withholds its number (RFC 3323): devices see `anonymous`, trunks get Privacy beside the identity.
+    pub(crate) private: bool,
     /// Whether a P-Asserted-Identity goes along (trunks only: they are in our trust domain, RFC 3325).
     pub(crate) assert: bool,
 }

@@ -147,7 +147,9 @@ impl Router<'_> {
 
     /// The steps that ring a user's devices; none when none is registered.
     pub(crate) fn devices_of(&self, callee: &UserFacts, called: &str, identity: &Identity) -> Vec<Target<Destination>> {
-        let domain = identity.domain.clone().or_else(|| Some(callee.domain.clone()));
+        // A name that a trunk brings is not one of ours, whatever it looks like; only numbers are shown in our domain.
+        let number = identity.user.starts_with('+').then(|| callee.domain.clone());
+        let domain = identity.domain.clone().or(number);
         let contacts = self.contacts.of_user(callee.id, self.now);
         contacts
             .into_iter()
@@ -165,6 +167,7 @@ impl Router<'_> {
                         transport: contact.flow.transport,
                         identity: Identity { domain: domain.clone(), ..identity.clone() },
                         trunk: None,
+                        owner: Some((callee.id, contact.device)),
                     },
                     network: LegNetwork {
                         profile: Some(profile_of(media, contact.flow.transport)),
@@ -257,6 +260,7 @@ impl Router<'_> {
             transport,
             identity: identity.clone(),
             trunk: Some(TrunkUse { id: trunk.id, calls_max: trunk.calls_max }),
+            owner: None,
         };
         let signalled_from = target.host.parse().unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
         let network = LegNetwork { profile: Some(MediaProfile::Rtp), signalled_from, behind_nat: false };
@@ -276,6 +280,7 @@ impl Router<'_> {
             transport: Transport::Memory,
             identity,
             trunk: None,
+            owner: None,
         };
         let network = LegNetwork {
             profile: Some(MediaProfile::Rtp),
@@ -315,15 +320,20 @@ pub(crate) fn empty_plan(called: String, otherwise: Rejection) -> Plan<Destinati
 /// How a caller is shown to a device; trunks override domain and assertion.
 fn identity_of(caller: &CallerFacts) -> Identity {
     match caller {
-        CallerFacts::User { user, caller_id, .. } => Identity {
+        CallerFacts::User { user, caller_id, private, .. } => Identity {
+            private: *private,
             user: caller_id.as_ref().map_or_else(|| user.name.clone(), ToString::to_string),
             domain: Some(user.domain.clone()),
             display_name: user.display_name.clone(),
             assert: false,
         },
-        CallerFacts::Trunk { from, display_name, .. } => {
-            Identity { user: from.clone(), domain: None, display_name: display_name.clone(), assert: false }
-        }
+        CallerFacts::Trunk { from, display_name, private, .. } => Identity {
+            user: from.clone(),
+            domain: None,
+            display_name: display_name.clone(),
+            private: *private,
+            assert: false,
+        },
     }
 }
 

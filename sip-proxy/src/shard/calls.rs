@@ -37,7 +37,7 @@ impl Shard {
 
     fn start_call(&mut self, now: Now, tx: ServerTx, pending: super::Pending, routed: Routed) {
         let seat = routed.trunk.map(|trunk| self.context.seats.take(trunk));
-        let full = self.calls.len() >= CALLS_PER_SHARD_MAX || matches!(seat, Some(None));
+        let full = self.draining || self.calls.len() >= CALLS_PER_SHARD_MAX || matches!(seat, Some(None));
         let refuse = full.then_some(503);
         let sdp = sdp_of(&pending.request);
         let (None, Some(sdp)) = (refuse, sdp) else {
@@ -60,6 +60,8 @@ impl Shard {
             follows_target: account.parties.trunk_in.is_some(),
             peer_offer: None,
             seat: seat.flatten(),
+            owner: account.parties.user.zip(account.parties.device),
+            lost_race: false,
             abandoned: false,
         });
         self.server_uses.insert(tx, leg);

@@ -74,6 +74,8 @@ impl Shard {
             follows_target,
             peer_offer: None,
             seat: seat.flatten(),
+            owner: destination.owner,
+            lost_race: false,
             abandoned: false,
         });
         if let Some(running) = self.calls.get_mut(&call) {
@@ -125,6 +127,11 @@ impl Shard {
         match address {
             Some(peer) => {
                 leg.flow = self.context.transports.flow_to(leg.flow.transport, peer);
+                if let Side::Calling { invite, .. } = &leg.side
+                    && let Ok(uri) = Uri::parse(invite.uri())
+                {
+                    self.context.transports.note_name(peer, uri.host());
+                }
                 self.send_invite(now, number);
             }
             None => self.leg_refused(number, 503),
@@ -145,9 +152,10 @@ impl Shard {
         let own_host = if own_host.contains(':') { format!("[{own_host}]") } else { own_host };
         let contact = config.contact(flow, None);
         let uri = identity_uri(identity, &own_host);
-        let from = match &identity.display_name {
-            Some(name) => NameAddr::new(uri.clone()).with_display(name),
-            None => NameAddr::new(uri.clone()),
+        let shown = if identity.private { anonymous_uri() } else { uri.clone() };
+        let from = match identity.display_name.as_ref().filter(|_| !identity.private) {
+            Some(name) => NameAddr::new(shown).with_display(name),
+            None => NameAddr::new(shown),
         };
         let from = from.with_tag(&self.endpoint.new_tag());
         let mut draft = RequestBuilder::new(Method::Invite, &destination.uri)
@@ -160,6 +168,9 @@ impl Shard {
             .header(HeaderName::Allow, ALLOW);
         if identity.assert {
             draft = draft.header(HeaderName::PAssertedIdentity, NameAddr::new(uri));
+            if identity.private {
+                draft = draft.header_named("Privacy", "id");
+            }
         }
         if let Some(Diversion { from, reason }) = diversion {
             let who = if from.contains('@') { from } else { format!("{from}@{own_host}") };
@@ -204,8 +215,8 @@ impl Shard {
         *tx = None;
         let cseq = leg.invite_cseq;
         if unwanted {
-            let abandoned = leg.abandoned;
-            self.dismiss(now, dialog, cseq, flow);
+            let (abandoned, lost_race) = (leg.abandoned, leg.lost_race);
+            self.dismiss(now, dialog, cseq, flow, lost_race);
             if abandoned {
                 self.remove_leg(number);
             }
@@ -221,9 +232,11 @@ impl Shard {
     }
 
     /// Acknowledges a 2xx that nobody wants any more, and hangs up.
-    fn dismiss(&mut self, now: Now, mut dialog: Dialog, cseq: u32, flow: Flow) {
+    fn dismiss(&mut self, now: Now, mut dialog: Dialog, cseq: u32, flow: Flow, lost_race: bool) {
         self.endpoint.ack(now.instant, dialog.ack(cseq), flow);
-        let bye = dialog.request(Method::Bye).header(HeaderName::Reason, COMPLETED_ELSEWHERE);
+        let normal = reason_value(Cause::Normal);
+        let reason = if lost_race { COMPLETED_ELSEWHERE } else { &normal };
+        let bye = dialog.request(Method::Bye).header(HeaderName::Reason, reason);
         let tx = self.endpoint.request(now.instant, bye, flow);
         self.client_uses.insert(tx, ClientUse::Farewell);
     }
@@ -232,12 +245,27 @@ impl Shard {
     /// reached, else back on the flow on which the peer is.
     fn flow_in_dialog(&self, number: LegNumber, dialog: &Dialog) -> Flow {
         let Some(leg) = self.legs.get(&number) else { return self.flow_to(Transport::Udp, ([0, 0, 0, 0], 0).into()) };
-        if !leg.follows_target || leg.flow.transport != Transport::Udp {
+        let open = self.context.transports.is_open(leg.flow);
+        let stream = leg.flow.transport != Transport::Udp;
+        if stream && (open || leg.flow.connection == 0) {
+            return leg.flow;
+        }
+        if let Some((user, device)) = leg.owner {
+            // Its connection is gone; it may have come back by another.
+            let now = self.context.deps.clock.now();
+            let current = || self.context.location.flow_of(user, device, now);
+            return if stream { current().unwrap_or(leg.flow) } else { leg.flow };
+        }
+        if !leg.follows_target {
             return leg.flow;
         }
         let hop = dialog.next_hop();
-        match hop.host_ip().filter(|_| hop.transport().is_none_or(|t| t.eq_ignore_ascii_case("udp"))) {
-            Some(ip) => Flow { peer: (ip, hop.port().unwrap_or(5060)).into(), ..leg.flow },
+        let transport = hop.transport().and_then(Transport::parse).unwrap_or(Transport::Udp);
+        match hop.host_ip().filter(|_| transport == leg.flow.transport) {
+            Some(ip) => {
+                let peer = (ip, hop.port().unwrap_or(transport.default_port())).into();
+                if stream { self.flow_to(transport, peer) } else { Flow { peer, ..leg.flow } }
+            }
             None => leg.flow,
         }
     }
@@ -299,6 +327,7 @@ impl Shard {
     fn cancel(&mut self, now: Now, number: LegNumber, completed_elsewhere: bool) {
         let Some(leg) = self.legs.get_mut(&number) else { return };
         leg.abandoned = true;
+        leg.lost_race = completed_elsewhere;
         if let Side::Calling { tx: Some(tx), .. } = &leg.side {
             self.endpoint.cancel(now.instant, *tx, completed_elsewhere.then_some(COMPLETED_ELSEWHERE));
         } else if let Some(dialog) = leg.dialog.take() {
@@ -310,6 +339,7 @@ impl Shard {
     }
 
     fn hang_up(&mut self, now: Now, number: LegNumber, cause: Cause) {
+        self.refuse_peer_offer(now, number);
         let Some(dialog) = self.legs.get_mut(&number).and_then(|l| l.dialog.take()) else { return };
         self.dialogs.remove(&(dialog.id().call_id.as_str().into(), dialog.id().local_tag.as_str().into()));
         let flow = self.flow_in_dialog(number, &dialog);
@@ -354,6 +384,13 @@ impl Shard {
         self.leg_says(call, index, LegEvent::Reanswer { result });
     }
 
+    /// A re-INVITE that is open when its dialog ends gets 487 (RFC 3261 §15.1.2).
+    pub(super) fn refuse_peer_offer(&mut self, now: Now, number: LegNumber) {
+        let Some((tx, request)) = self.legs.get_mut(&number).and_then(|l| l.peer_offer.take()) else { return };
+        self.server_uses.remove(&tx);
+        self.respond(now, tx, &request, 487, |r| r);
+    }
+
     fn reanswer(&mut self, now: Now, number: LegNumber, result: Result<String, u16>) {
         let Some(leg) = self.legs.get_mut(&number) else { return };
         let Some((tx, request)) = leg.peer_offer.take() else { return };
@@ -375,10 +412,11 @@ fn identity_uri(identity: &Identity, own_host: &str) -> Uri {
     let anonymous = || Uri::sip(Some("anonymous"), "anonymous.invalid", None);
     match Uri::sip(Some(&identity.user), host, None).or_else(|_| anonymous()) {
         Ok(uri) => uri,
-        Err(_) => unreachable_uri(),
+        Err(_) => anonymous_uri(),
     }
 }
 
-fn unreachable_uri() -> Uri {
-    Uri::parse("sip:anonymous.invalid").expect("a constant URI parses")
+/// From of a caller that withholds its number (RFC 3323 §4.1.1.3).
+fn anonymous_uri() -> Uri {
+    Uri::parse("sip:anonymous@anonymous.invalid").expect("a constant URI parses")
 }

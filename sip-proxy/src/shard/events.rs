@@ -84,6 +84,10 @@ impl Shard {
         if !unsupported.is_empty() {
             return self.respond(now, tx, &request, 420, |r| r.header(HeaderName::Unsupported, &unsupported));
         }
+        if request.contact().is_none() {
+            let tx_response = ResponseBuilder::to(&request, 400, "Missing Contact");
+            return self.endpoint.respond(now.instant, tx, tx_response);
+        }
         if sdp_of(&request).is_none() {
             let status = if request.body().is_empty() { 488 } else { 415 };
             let warning = "399 tandem \"An offer in the INVITE is needed\"";
@@ -121,16 +125,28 @@ impl Shard {
             return self.respond(now, tx, &request, 481, |r| r);
         };
         let Some(leg) = self.legs.get_mut(&number) else { return };
+        let from_tag = request.from().and_then(|f| f.tag().map(str::to_owned)).unwrap_or_default();
+        if leg.dialog.as_ref().is_none_or(|d| d.id().remote_tag != from_tag) {
+            return self.respond(now, tx, &request, 481, |r| r);
+        }
         if let Some(Err(status)) = leg.dialog.as_mut().map(|d| d.receive(&request)) {
             return self.respond(now, tx, &request, status, |r| r);
         }
-        // A phone whose NAT binding moved is answered where it is now.
-        leg.flow = flow;
+        // A phone whose NAT binding moved is answered where it is now; a trunk is where its Contact says.
+        if !leg.follows_target {
+            leg.flow = flow;
+        }
         let (call, index) = (leg.call, leg.index);
         match request.method() {
             Method::Bye => {
+                self.refuse_peer_offer(now, number);
                 self.respond(now, tx, &request, 200, |r| r);
                 self.leg_says(call, index, LegEvent::HungUp);
+            }
+            // One offer at a time (RFC 3261 §14.2, RFC 3311 §5.2).
+            Method::Invite if leg.peer_offer.is_some() => self.respond(now, tx, &request, 491, |r| r),
+            Method::Update if leg.peer_offer.is_some() => {
+                self.respond(now, tx, &request, 500, |r| r.header(HeaderName::RetryAfter, 2));
             }
             Method::Invite | Method::Update => match sdp_of(&request) {
                 Some(sdp) => {
@@ -139,7 +155,10 @@ impl Shard {
                     self.leg_says(call, index, LegEvent::Reoffer { sdp });
                 }
                 // A refresh without a word about media.
-                None if request.method() == Method::Update => self.respond(now, tx, &request, 200, |r| r),
+                None if request.method() == Method::Update => {
+                    let contact = self.endpoint.config().contact(&flow, None);
+                    self.respond(now, tx, &request, 200, |r| r.header(HeaderName::Contact, contact));
+                }
                 None => self.respond(now, tx, &request, 488, |r| r),
             },
             Method::Options => self.respond(now, tx, &request, 200, |r| r.header(HeaderName::Allow, ALLOW)),

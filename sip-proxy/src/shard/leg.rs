@@ -1,7 +1,7 @@
 //! The SIP side of a call's legs: which transaction and dialog speak for which leg.
 
 use base::Id;
-use base::id::kind::Call as CallKind;
+use base::id::kind::{Call as CallKind, Device, User};
 use domain::ports::LegIndex;
 
 use sip_proto::dialog::Dialog;
@@ -47,11 +47,15 @@ pub(super) struct SipLeg {
     pub(super) invite_cseq: u32,
     /// The peer's re-INVITE or UPDATE that waits for the other side.
     pub(super) peer_offer: Option<(ServerTx, Box<Message>)>,
+    /// The device at the other end, when it is one of ours.
+    pub(super) owner: Option<(Id<User>, Id<Device>)>,
     /// In-dialog requests go where the Contact says, not back on the flow: true for trunks, whose Contact can be believed.
     pub(super) follows_target: bool,
     /// A place on a trunk, given back when the leg is forgotten.
     #[expect(dead_code, reason = "held for its drop")]
     pub(super) seat: Option<Seat>,
+    /// Reason of the BYE, if it answers after it was given up.
+    pub(super) lost_race: bool,
     /// Given up: what still comes is acknowledged and hung up.
     pub(super) abandoned: bool,
 }

@@ -50,6 +50,8 @@ pub(crate) enum ToShard {
 pub(crate) enum Command {
     /// Running calls.
     List(oneshot::Sender<Vec<RunningCall>>),
+    /// How much is under way: calls, INVITEs that are being routed, requests of ours without a final answer.
+    Busy(oneshot::Sender<usize>),
     /// End one call.
     End { call: Id<CallKind>, cause: Cause, done: oneshot::Sender<bool> },
     /// Take no new calls.
@@ -179,6 +181,9 @@ impl Shard {
                 list.sort_by_key(|c| c.parties.call);
                 let _ = reply.send(list);
             }
+            Command::Busy(reply) => {
+                let _ = reply.send(self.calls.len() + self.pending.len() + self.client_uses.len());
+            }
             Command::End { call, cause, done } => {
                 let known = self.calls.contains_key(&call);
                 if known {
@@ -227,6 +232,9 @@ impl Shard {
 
     fn remove_leg(&mut self, number: LegNumber) {
         let Some(leg) = self.legs.remove(&number) else { return };
+        if let Some((tx, _)) = &leg.peer_offer {
+            self.server_uses.remove(tx);
+        }
         for tx in &leg.server_txs {
             self.server_uses.remove(tx);
         }
