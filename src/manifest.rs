@@ -65,8 +65,7 @@ struct User {
     display_name: Option<String>,
     #[serde(default = "user_role")]
     role: String,
-    #[serde(default = "active")]
-    status: AccountStatus,
+    status: Option<AccountStatus>,
     password: Option<Secret>,
     balance: Option<String>,
     sip_password: Option<Secret>,

@@ -30,13 +30,13 @@ pub(crate) struct DemoUser {
     pub(crate) password: Secret,
 }
 
-/// Seeds when the database holds no user yet.
+/// Makes the administrator when there is no tenant of administrators yet, and the demo tenant when there is no user at all.
 pub(crate) async fn first_start(store: &Store, config: &Config) -> Result<Option<Seeded>, StartError> {
-    let page = store::Page { limit: 1, ..store::Page::default() };
-    let known = store.list_users(None, &store::UserFilter::default(), page).await.map_err(StartError::new)?;
-    if !known.is_empty() {
+    if has_operator(store).await.map_err(StartError::new)? {
         return Ok(None);
     }
+    let page = store::Page { limit: 1, ..store::Page::default() };
+    let users = store.list_users(None, &store::UserFilter::default(), page).await.map_err(StartError::new)?;
     let mut random = Random::from_entropy();
     let mut secret = || Secret::new(random.token(PASSWORD_LENGTH));
     let admin_password = secret();
@@ -45,13 +45,25 @@ pub(crate) async fn first_start(store: &Store, config: &Config) -> Result<Option
         DemoUser { name: "alice", number: "+12025550101", sip_password: secret(), password: secret() },
         DemoUser { name: "bob", number: "+12025550102", sip_password: secret(), password: secret() },
     ];
-    let wanted = config.node.demo && !config.sip_proxy.default_domain.is_empty();
+    let wanted = users.is_empty() && config.node.demo && !config.sip_proxy.default_domain.is_empty();
     if wanted {
         let manifest = demo_manifest(&config.sip_proxy.default_domain, &users);
         apply::apply_text(store, "demo", &manifest).await.map_err(StartError::new)?;
     }
     create_admin(store, &admin_password).await.map_err(StartError::new)?;
     Ok(Some(Seeded { admin_login: ADMIN.into(), admin_password, users: if wanted { users } else { Vec::new() } }))
+}
+
+async fn has_operator(store: &Store) -> store::Result<bool> {
+    let mut page = store::Page { limit: 1_000, ..store::Page::default() };
+    loop {
+        let tenants = store.list_tenants(page).await?;
+        if tenants.iter().any(|t| t.name == OPERATOR.0) {
+            return Ok(true);
+        }
+        let Some(last) = tenants.last() else { return Ok(false) };
+        page.before = Some(last.id.as_i64());
+    }
 }
 
 async fn create_admin(store: &Store, password: &Secret) -> store::Result<()> {

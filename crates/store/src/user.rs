@@ -108,6 +108,16 @@ pub struct UserChange {
     pub password: Option<Secret>,
 }
 
+impl UserChange {
+    fn is_empty(&self) -> bool {
+        self.email.is_none()
+            && self.display_name.is_none()
+            && self.role.is_none()
+            && self.status.is_none()
+            && self.password.is_none()
+    }
+}
+
 /// Which users to list.
 #[derive(Debug, Clone, Default)]
 pub struct UserFilter {
@@ -242,10 +252,14 @@ impl Store {
         self.find_user(None, id).await
     }
 
-    /// Changes a user.
+    /// Changes a user. A managed one takes a new status only; a manifest that names none leaves it as it is.
     pub async fn update_user(&self, scope: Option<Id<Tenant>>, user: Id<User>, change: &UserChange) -> Result<UserRow> {
         let row = self.find_user(scope, user).await?;
-        naming::unmanaged(row.managed_by.as_deref())?;
+        // A suspension must not wait for somebody to edit a file; everything else of a managed user stands there.
+        let only_status = UserChange { status: None, ..change.clone() };
+        if !only_status.is_empty() {
+            naming::unmanaged(row.managed_by.as_deref())?;
+        }
         let email = match &change.email {
             Some(email) => email.as_deref().map(naming::email).transpose()?,
             None => row.email,

@@ -208,7 +208,7 @@ pub(super) async fn users(sync: &mut Sync<'_>, desired: &[DesiredUser], hashes: 
                 email.into(),
                 user.display_name.as_deref().into(),
                 user.role.as_str().into(),
-                user.status.as_str().into(),
+                user.status.map_or(Value::AtFirst("active"), |s| s.as_str().into()),
                 hash,
                 tag,
             ],

@@ -79,8 +79,8 @@ pub struct DesiredUser {
     pub display_name: Option<String>,
     /// What it may do in the API.
     pub role: Role,
-    /// Whether it may do anything.
-    pub status: AccountStatus,
+    /// Whether it may do anything; `None` leaves that to the API, which begins with active.
+    pub status: Option<AccountStatus>,
     /// Password of the API; `None` leaves the one that is there.
     pub password: Option<Secret>,
     /// Credited once, when the user is first seen; micros.

@@ -22,6 +22,8 @@ pub(super) enum Value {
     Text(String),
     /// Whatever is there stays; NULL in a new row.
     Keep,
+    /// Whatever is there stays; this word in a new row.
+    AtFirst(&'static str),
 }
 
 impl From<i64> for Value {
@@ -56,6 +58,7 @@ impl Value {
             Self::Null | Self::Keep => "none".into(),
             Self::Int(value) => value.to_string(),
             Self::Text(value) => value.clone(),
+            Self::AtFirst(value) => (*value).to_owned(),
         }
     }
 
@@ -65,6 +68,7 @@ impl Value {
             Self::Null | Self::Keep => query.bind(None::<String>),
             Self::Int(value) => query.bind(*value),
             Self::Text(value) => query.bind(value.clone()),
+            Self::AtFirst(value) => query.bind(*value),
         }
     }
 }
@@ -222,7 +226,8 @@ impl<'s> Sync<'s> {
             return Err(Error::Conflict(format!("{} {} is managed by {other}", table.what, wanted.label)));
         }
         let pairs = table.columns.iter().zip(there.values.iter().zip(&wanted.values));
-        let changed: Vec<_> = pairs.filter(|(_, (old, new))| **new != Value::Keep && old != new).collect();
+        let stays = |new: &Value| matches!(new, Value::Keep | Value::AtFirst(_));
+        let changed: Vec<_> = pairs.filter(|(_, (old, new))| !stays(new) && old != new).collect();
         let adopted = there.managed_by.is_none();
         if changed.is_empty() && !adopted {
             return Ok(());
