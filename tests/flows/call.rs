@@ -16,6 +16,8 @@ use testkit::{DOMAIN, Manifest, Phone, Setup, Switch, micros, until};
 const ALICE: &str = "+12025550101";
 const ALICE_SECOND: &str = "+12025550111";
 const BOB: &str = "+12025550102";
+/// A number of the tenant that is not in service.
+const OFF: &str = "+12025550103";
 /// A number of the public network.
 const FAR: &str = "+15551234567";
 /// How long phones talk.
@@ -30,6 +32,7 @@ fn two_users(setup: Setup) -> Switch {
         .user("bob", &[BOB], "10.00")
         .rate("voice_out", "1555", "0.60", "60/60")
         .rate("voice_in", "", "0", "1/1")
+        .and(&format!("[[number]]\nnumber = \"{OFF}\"\ntenant = \"test\"\nstatus = \"inactive\"\n"))
         .trunk("carrier", carrier)
         .route("1555", &["carrier"]);
     setup.manifest(manifest).start()
@@ -319,12 +322,8 @@ fn a_number_that_is_not_in_service_is_announced_and_then_refused_with_its_cause(
 #[test]
 fn a_user_hears_that_a_number_is_not_in_service_and_pays_nothing() {
     let switch = two_users(switch());
-    let bob = switch.user("bob");
-    let numbers = bob.get("/api/v1/numbers").expect(200);
-    let path = format!("/api/v1/numbers/{}/status", numbers["items"][0]["id"].as_str().unwrap());
-    assert_eq!(bob.send("PUT", &path, &[], Some(&json!({ "status": "inactive" }))).status, 200);
     let mut alice = switch.phone(20, "alice").start().registered();
-    alice.dial(BOB);
+    alice.dial(OFF);
     let end = alice.wait("CALL_CLOSED", Duration::from_secs(30));
     assert!(end.parameter.starts_with("404"), "{end:?}");
     assert!(alice.has_told("CALL_PROGRESS"), "early media");

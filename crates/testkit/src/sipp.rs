@@ -129,11 +129,18 @@ impl<'a> SippSetup<'a> {
         command.args(["-m", "1", "-nostdin", "-trace_msg", "-trace_err", "-message_overwrite", "true"]);
         command.arg("-message_file").arg(&messages).arg("-error_file").arg(&errors).args(&filled.arguments);
         if let Some(server) = server {
-            command.arg(server.to_string());
+            // Left alone, sipp computes its digest for the server's address instead of the Request-URI.
+            command.arg("-auth_uri").arg(request_uri(&filled.scenario)).arg(server.to_string());
         }
         let process = Process::start(&format!("sipp {name}"), &mut command, &file("screen"));
         Sipp { process, messages, errors, name }
     }
+}
+
+/// The Request-URI of the scenario's first request, without its scheme.
+fn request_uri(scenario: &str) -> &str {
+    let after = scenario.split_once(" sip:").map_or("", |(_, rest)| rest);
+    after.split(' ').next().unwrap_or_default()
 }
 
 /// Whether somebody listens on a UDP port.
