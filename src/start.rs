@@ -1,12 +1,13 @@
 //! Starting in an order in which nothing listens before everything is known to be good, and stopping the other way round.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::time::{Clock, SystemClock};
 use base::{IdGenerator, Random};
 use bus::LocalBus;
+use domain::ports::Events;
 use store::{MasterKey, Store};
 use telemetry::{Door, Health};
 use tokio::sync::Notify;
@@ -78,11 +79,11 @@ impl Switch {
         let seeded = seed::first_start(&store, &config).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let mut random = Random::from_entropy();
-        let node = u16::try_from(random.below(1024)).unwrap_or(0);
+        let node = u16::try_from(random.below(u64::from(IdGenerator::NODES))).unwrap_or(0);
         let health = Health::new();
+        let bus = Arc::new(LocalBus::new(node, Arc::clone(&clock)));
         let parts = wiring::Parts {
-            bus: Arc::new(LocalBus::new(node, Arc::clone(&clock))),
-            ids: Arc::new(Mutex::new(IdGenerator::new(node))),
+            bus: Arc::clone(&bus),
             queued: Arc::new(Notify::new()),
             health: Arc::clone(&health),
             seed: random.u64(),
@@ -91,7 +92,7 @@ impl Switch {
         };
         let sip_domain = config.sip_proxy.default_domain.clone();
         let roles = wiring::start_roles(config, listeners, &parts).await?;
-        let mut tasks = vec![tokio::spawn(sweep(store.clone()))];
+        let mut tasks = vec![tokio::spawn(sweep(store.clone(), bus))];
         tasks.extend(roles.tasks);
         tracing::info!(addresses = ?roles.addresses, "the switch runs");
         Ok(Running {
@@ -113,13 +114,16 @@ impl Switch {
 }
 
 /// Settles what nobody settled (a node that died), ends texts whose time is over.
-async fn sweep(store: Store) {
+async fn sweep(store: Store, bus: Arc<LocalBus>) {
     let mut every = tokio::time::interval(SWEEP_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
-        if let Err(error) = store.sweep(store.now()).await {
-            tracing::warn!(%error, "sweep failed");
+        match store.sweep(store.now()).await {
+            Ok(swept) => {
+                swept.text_changes.into_iter().for_each(|change| bus.publish(Some(change.tenant), change.into()));
+            }
+            Err(error) => tracing::warn!(%error, "sweep failed"),
         }
     }
 }

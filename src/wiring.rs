@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use base::id::kind::{Device, User};
 use base::time::Clock;
-use base::{Id, IdGenerator};
+use base::Id;
 use bus::{Delivery, LocalBus};
 use domain::event::Fact;
 use domain::ports::{Events, MediaNotice, Unavailable};
@@ -38,7 +38,6 @@ const MEMORY_PORT: u16 = 5060;
 pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) bus: Arc<LocalBus>,
-    pub(crate) ids: Arc<Mutex<IdGenerator>>,
     pub(crate) queued: Arc<Notify>,
     pub(crate) health: Arc<Health>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -175,7 +174,10 @@ pub(crate) async fn start_roles(config: Config, listeners: Listeners, parts: &Pa
                 directory: Arc::clone(&store) as Arc<_>,
                 events: Arc::clone(&parts.bus) as Arc<_>,
                 clock: Arc::clone(&parts.clock),
-                ids: Arc::clone(&parts.ids),
+                message_id: {
+                    let store = Arc::clone(&store);
+                    Arc::new(move || store.new_id())
+                },
                 queued: Arc::clone(&parts.queued),
                 seed: parts.seed ^ 2,
             };

@@ -1,8 +1,8 @@
 //! From the queue to the lines: claims parts under a lease and hands them to the carriers' binds.
 //!
 //! Wakes on the hint that a text was queued, when a line has become free or bound, when a pause ends, and at least every
-//! `poll_interval_ms`. Only lines that can take something are named to the queue: a text whose first carrier is down,
-//! paused or full goes to the next of its plan, or waits when there is none.
+//! `poll_interval_ms`. A text whose first carrier is down or paused goes to the next of its plan, or waits when there is
+//! none; one whose carrier is merely full waits for it.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>)
         let wake_at = shared.lines.open(now).next_at.map_or(now + poll, |at| at.min(now + poll));
         tokio::select! {
             () = stop_asked(&mut stopped) => return,
-            () = shared.deps.queued.notified() => {}
+            () = shared.wake_dispatch.notified() => {}
             () = shared.lines.room.notified(), if left == Left::More => tokio::time::sleep(FULL_LINES_WAIT).await,
             () = tokio::time::sleep_until(wake_at) => {}
         }
@@ -52,7 +52,9 @@ async fn look(shared: &Shared) -> Left {
             return Left::More;
         }
         match claim(shared, &open).await {
-            Left::Nothing => return Left::Nothing,
+            // For the lines that had no room there may be more.
+            Left::Nothing if open.full.is_empty() => return Left::Nothing,
+            Left::Nothing => return Left::More,
             Left::More => {}
         }
     }
@@ -60,11 +62,12 @@ async fn look(shared: &Shared) -> Left {
 
 /// One claim.
 async fn claim(shared: &Shared, open: &Open) -> Left {
-    let carriers: Vec<_> = open.lines.iter().map(|(id, _)| *id).collect();
+    let with_room: Vec<_> = open.lines.iter().map(|(id, _)| *id).collect();
+    let available: Vec<_> = with_room.iter().chain(&open.full).copied().collect();
     // All of them may be for one line: what that one cannot take would only be given back.
     let least_room = open.lines.iter().map(|(_, room)| *room).min().unwrap_or_default();
     let limit = least_room.max(CLAIM_MIN).min(shared.config.claim_parts_max);
-    let claimed = shared.deps.queue.claim(&carriers, limit, shared.now(), shared.config.lease()).await;
+    let claimed = shared.deps.queue.claim(&available, &with_room, limit, shared.now(), shared.config.lease()).await;
     let parts = match claimed {
         Ok(parts) => parts,
         Err(error) => {

@@ -116,6 +116,8 @@ impl Line {
 pub(crate) struct Open {
     /// Lines with room, by id.
     pub(crate) lines: Vec<(Id<Carrier>, usize)>,
+    /// Lines that could take parts if they were not full.
+    pub(crate) full: Vec<Id<Carrier>>,
     /// When a paused line goes on.
     pub(crate) next_at: Option<Instant>,
 }
@@ -145,7 +147,7 @@ impl Lines {
         for (id, line) in self.lock().iter() {
             match line.open(now) {
                 Ok(()) => match line.permits.available_permits() {
-                    0 => {}
+                    0 => open.full.push(*id),
                     room => open.lines.push((*id, room)),
                 },
                 Err(until) => open.next_at = [open.next_at, until].into_iter().flatten().min(),

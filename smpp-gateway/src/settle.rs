@@ -50,7 +50,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut entries: mpsc::Receiver<Settled
 /// Tries until everything is written; the ports may be asked the same twice.
 ///
 /// An entry that the store refuses again and again although it answers is left: its lease ends by itself.
-async fn write_all(shared: &Shared, mut entries: Vec<Entry>) {
+pub(crate) async fn write_all(shared: &Shared, mut entries: Vec<Entry>) {
     let (mut wait, mut refusals) = (RETRY_MIN, 0);
     while let Err(error) = write(shared, &entries).await {
         tracing::warn!(%error, entries = entries.len(), "answers wait for the store");
@@ -92,7 +92,7 @@ async fn write(shared: &Shared, entries: &[Entry]) -> Result<(), Unavailable> {
         }
     }
     if !outcomes.is_empty() {
-        shared.deps.queue.submitted(&outcomes).await?;
+        shared.publish(shared.deps.queue.submitted(&outcomes).await?);
     }
     if !unsent.is_empty() {
         shared.deps.queue.unclaim(&unsent).await?;

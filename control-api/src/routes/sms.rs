@@ -16,6 +16,7 @@ use domain::number::NumberStatus;
 use domain::ports::SmsError;
 use domain::rate::Service;
 use domain::sms::{Composed, Encoding, MessageStatus, NewMessage, compose};
+use domain::trunk::ON_NET;
 use serde::{Deserialize, Serialize};
 use store::{MessageDirection, MessageEvent, MessageFilter, MessageRow, Place};
 use utoipa::{IntoParams, ToSchema};
@@ -128,7 +129,7 @@ impl From<MessageRow> for TextView {
 struct TextDetails {
     #[serde(flatten)]
     message: TextView,
-    /// The carrier that took or brought it.
+    /// The carrier that took or brought it; none for a text between numbers of this switch.
     #[schema(value_type = Option<String>)]
     carrier_id: Option<Id<Carrier>>,
     /// What receipts said last, by SMPP message_state.
@@ -163,11 +164,16 @@ impl From<MessageEvent> for TextEvent {
             at: row.at.into(),
             event: row.event,
             segment: row.part,
-            carrier_id: row.carrier,
+            carrier_id: outside(row.carrier),
             code: row.code,
             raw: row.raw,
         }
     }
+}
+
+/// The carrier, unless that is the switch itself, which no list of carriers has.
+fn outside(carrier: Option<Id<Carrier>>) -> Option<Id<Carrier>> {
+    carrier.filter(|id| *id != ON_NET)
 }
 
 /// Which texts.
@@ -249,7 +255,7 @@ async fn read(
     let row = app.store().find_message(Some(caller.tenant), Some(caller.user), id).await?;
     let events = app.store().message_events(id).await?;
     Ok(Json(TextDetails {
-        carrier_id: row.carrier,
+        carrier_id: outside(row.carrier),
         receipt: row.receipt.clone(),
         code: row.code.clone(),
         message: row.into(),

@@ -1,6 +1,7 @@
 //! Typed, time-ordered 64-bit identifiers, printed in Crockford base32 (13 lower-case letters and digits).
 //!
-//! Layout, from the top: 0 (sign) | 42 bits of milliseconds since 1970 | 10 bits of node | 11 bits of sequence.
+//! Layout, from the top: 0 (sign) | 42 bits of milliseconds since 1970 | 1 bit of twin | 9 bits of node | 11 bits of
+//! sequence. Generators leave the twin bit clear; an id with it set was derived from the id without it.
 //! Positive, so that it fits a BIGINT; ordered by time, so that an index on it is an index on creation.
 
 use std::fmt;
@@ -67,6 +68,8 @@ pub struct BadId;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const LENGTH: usize = 13;
+/// Set in the id of a thing that was made from another one and bears its id.
+const TWIN: i64 = 1 << 20;
 
 impl<K> Id<K> {
     /// The id with this number. Numbers come from [`IdGenerator`] or from the store.
@@ -77,6 +80,13 @@ impl<K> Id<K> {
     /// The number, as stored.
     pub const fn as_i64(self) -> i64 {
         self.0
+    }
+
+    /// The id derived from this one: the same each time, and never one that a generator makes. The twin of a twin is the
+    /// first id again.
+    #[must_use]
+    pub const fn twin(self) -> Self {
+        Self(self.0 ^ TWIN, PhantomData)
     }
 
     /// When the id was made, to the millisecond.
@@ -165,9 +175,12 @@ pub struct IdGenerator {
 }
 
 impl IdGenerator {
-    /// A generator for `node`, of which the lower 10 bits count.
+    /// How many node numbers there are: 0 to 511.
+    pub const NODES: u16 = 512;
+
+    /// A generator for `node`, of which the lower 9 bits count.
     pub const fn new(node: u16) -> Self {
-        Self { node: node & 0x3ff, last: 0 }
+        Self { node: node & (Self::NODES - 1), last: 0 }
     }
 
     /// The next id at `now`. When more than 2,048 are made in a millisecond, or the clock steps back, it goes on in
@@ -200,6 +213,21 @@ mod tests {
             let id = generator.next(now);
             assert!(id > last);
             last = id;
+        }
+    }
+
+    #[test]
+    fn no_generator_makes_a_twin_and_a_twin_leads_back() {
+        for node in [0, 1, 511, 512, 1023, u16::MAX] {
+            let mut generator = IdGenerator::new(node);
+            let now = Timestamp::from_millis(1_700_000_000_123);
+            // Past the end of a millisecond's sequence too.
+            for _ in 0..5_000 {
+                let id: Id<kind::Message> = generator.next(now);
+                assert_eq!(id.as_i64() & TWIN, 0, "node {node}");
+                assert!(id.twin() != id && id.twin().twin() == id);
+                assert_eq!(id.twin().created_at(), id.created_at());
+            }
         }
     }
 

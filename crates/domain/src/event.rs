@@ -5,7 +5,7 @@ use base::{Id, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::call_record::CallState;
-use crate::sms::MessageStatus;
+use crate::sms::{MessageStatus, StatusChange};
 
 /// A fact with its envelope.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,4 +71,10 @@ pub enum Fact {
         /// Whether it can be reached now.
         online: bool,
     },
+}
+
+impl From<StatusChange> for Fact {
+    fn from(change: StatusChange) -> Self {
+        Self::SmsStatus { message: change.message, user: change.user, status: change.status }
+    }
 }

@@ -15,7 +15,7 @@ use crate::call_record::{CallEnd, CallParties, CallState};
 use crate::event::Fact;
 use crate::number::NumberFacts;
 use crate::rate::{Rate, Service};
-use crate::sms::{InboundPart, NewMessage, QueuedPart, ReceiptReport, SubmitOutcome};
+use crate::sms::{InboundPart, NewMessage, QueuedPart, ReceiptReport, StatusChange, SubmitOutcome};
 use crate::trunk::{CarrierFacts, TrunkFacts};
 use crate::wallet::{Grant, Hold};
 
@@ -68,7 +68,8 @@ pub trait Directory: Send + Sync {
     async fn rate(&self, tenant: Id<Tenant>, service: Service, number: &E164) -> Result<Option<Rate>, Unavailable>;
     /// Every carrier.
     async fn carriers(&self) -> Result<Vec<Arc<CarrierFacts>>, Unavailable>;
-    /// Enabled carriers for a text's destination, in the order in which to try them.
+    /// Enabled carriers for a text's destination, in the order in which to try them; for an active number of ours
+    /// nothing but [`crate::trunk::ON_NET`].
     async fn carriers_for(&self, tenant: Id<Tenant>, number: &E164) -> Result<Vec<Id<Carrier>>, Unavailable>;
 }
 
@@ -290,6 +291,15 @@ pub enum InboundOutcome {
     UnknownNumber,
 }
 
+/// What housekeeping did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SmsSwept {
+    /// How many rows it changed.
+    pub rows: u64,
+    /// Texts that it gave up.
+    pub changes: Vec<StatusChange>,
+}
+
 /// Where a receipt went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReceiptOutcome {
@@ -304,11 +314,13 @@ pub enum ReceiptOutcome {
 pub trait SmsQueue: Send + Sync {
     /// Takes a text: message row, money set aside and queue rows together.
     async fn accept(&self, message: NewMessage) -> Result<Id<Message>, SmsError>;
-    /// Leases up to `limit` due parts for the given carriers until `now + lease`. A part goes to the first carrier of its
-    /// plan that is among `carriers`; none is claimed twice.
+    /// Leases up to `limit` due parts until `now + lease`; none is claimed twice. A part belongs to the first carrier of
+    /// its plan that is among `available`, and is leased only when that one is among `with_room` too: a carrier that is
+    /// merely full keeps its texts.
     async fn claim(
         &self,
-        carriers: &[Id<Carrier>],
+        available: &[Id<Carrier>],
+        with_room: &[Id<Carrier>],
         limit: usize,
         now: Timestamp,
         lease: Duration,
@@ -316,14 +328,15 @@ pub trait SmsQueue: Send + Sync {
     /// Gives leases back unsent.
     async fn unclaim(&self, parts: &[QueuedPart]) -> Result<(), Unavailable>;
     /// What the carriers answered to submitted parts: sent (price settled), try again, next carrier, or failed (released).
-    async fn submitted(&self, outcomes: &[SubmitOutcome]) -> Result<(), Unavailable>;
-    /// A delivery receipt.
-    async fn receipt(&self, report: ReceiptReport) -> Result<ReceiptOutcome, Unavailable>;
-    /// A part of an inbound text.
+    /// Returns the new statuses that followed, in the order in which they did.
+    async fn submitted(&self, outcomes: &[SubmitOutcome]) -> Result<Vec<StatusChange>, Unavailable>;
+    /// A delivery receipt, and the new statuses that followed.
+    async fn receipt(&self, report: ReceiptReport) -> Result<(ReceiptOutcome, Vec<StatusChange>), Unavailable>;
+    /// A part of an inbound text. A part from [`crate::trunk::ON_NET`] belongs to the message with its `id`, which all parts
+    /// of that message bear; however often it comes, the message is stored once.
     async fn inbound(&self, part: InboundPart) -> Result<InboundOutcome, Unavailable>;
     /// Housekeeping: fails texts whose validity ended, drops parked receipts and part sets that nobody completed.
-    /// Returns how many rows it changed.
-    async fn sweep(&self, now: Timestamp) -> Result<u64, Unavailable>;
+    async fn sweep(&self, now: Timestamp) -> Result<SmsSwept, Unavailable>;
 }
 
 /// Facts for whoever listens. Publishing never waits and never fails; slow listeners miss events and are told how many.

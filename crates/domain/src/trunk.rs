@@ -152,6 +152,9 @@ impl BindType {
     }
 }
 
+/// The switch itself, as the carrier of texts between its own numbers. No generator makes this id.
+pub const ON_NET: Id<Carrier> = Id::from_i64(0);
+
 /// An SMPP carrier to which we bind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CarrierFacts {

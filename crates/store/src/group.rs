@@ -10,7 +10,7 @@ use std::time::Duration;
 use base::Id;
 use base::id::kind::Message;
 use domain::ports::{InboundOutcome, ReceiptOutcome};
-use domain::sms::{InboundPart, NewMessage, QueuedPart, ReceiptReport, SubmitOutcome};
+use domain::sms::{InboundPart, NewMessage, QueuedPart, ReceiptReport, StatusChange, SubmitOutcome};
 use domain::wallet::Grant;
 use tokio::sync::{mpsc, oneshot};
 
@@ -47,7 +47,8 @@ pub(crate) enum Answer {
     Done,
     Granted(Option<Grant>),
     Accepted(Id<Message>),
-    Receipt(ReceiptOutcome),
+    Submitted(Vec<StatusChange>),
+    Receipt(ReceiptOutcome, Vec<StatusChange>),
     Inbound(InboundOutcome),
 }
 

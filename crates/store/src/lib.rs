@@ -43,7 +43,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use base::time::{Clock, SystemClock};
-use base::{Id, Random, Secret, Timestamp};
+use base::{Id, IdGenerator, Random, Secret, Timestamp};
 
 pub use audit::{AuditFilter, AuditRow, NewAudit};
 pub use call::{CallFilter, CallRecord};
@@ -82,7 +82,7 @@ use pool::{Database, Tx};
 pub struct Options {
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
-    /// Node number in ids, 0 to 1023; `None`: a random one.
+    /// Node number in ids, 0 to 511; `None`: a random one.
     pub node: Option<u16>,
     /// Whether missing migrations are applied; if not, a database that lacks some is refused.
     pub migrate: bool,
@@ -121,7 +121,8 @@ impl Store {
 
     /// As [`Store::open`], with options.
     pub async fn open_with(url: &str, key: MasterKey, options: Options) -> Result<Self> {
-        let node = options.node.unwrap_or_else(|| u16::try_from(Random::from_entropy().below(1024)).unwrap_or(0));
+        let nodes = u64::from(IdGenerator::NODES);
+        let node = options.node.unwrap_or_else(|| u16::try_from(Random::from_entropy().below(nodes)).unwrap_or(0));
         let database = Database::connect(url, options.clock, node).await?;
         let migrated = migrate::migrate(&database, options.migrate).await?;
         let instance = i64::try_from(Random::from_entropy().u64() >> 2).unwrap_or(0);

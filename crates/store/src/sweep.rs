@@ -9,6 +9,7 @@ use base::{Currency, Id, Timestamp};
 use domain::call_record::{CallDirection, CallEnd, CallParties, CallState};
 use domain::ports::SmsQueue;
 use domain::rate::Rate;
+use domain::sms::StatusChange;
 use sqlx::any::AnyRow;
 
 use crate::Store;
@@ -28,12 +29,14 @@ const BINDING_KEPT: Duration = Duration::from_secs(3600);
 const SWEEP_MAX: i64 = 1_000;
 
 /// What a sweep did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Calls that were ended with cause `abandoned`.
     pub calls: u64,
     /// Rows of texts that changed.
     pub texts: u64,
+    /// Texts that were given up, for whoever listens.
+    pub text_changes: Vec<StatusChange>,
 }
 
 const CALL: &str = "SELECT c.*, r.touched_at_ms, r.currency AS held_currency, r.rate_id, r.rate_price_micros, \
@@ -53,7 +56,7 @@ impl Store {
             calls += 1;
         }
         let texts = SmsQueue::sweep(self, now).await.map_err(|e| crate::Error::Unavailable(e.0))?;
-        Ok(Swept { calls, texts })
+        Ok(Swept { calls, texts: texts.rows, text_changes: texts.changes })
     }
 
     pub(crate) async fn beat(&self, now: Timestamp) -> Result<()> {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use base::Id;
 use base::id::kind::Carrier;
 use bytes::{Buf, BytesMut};
-use domain::event::Fact;
 use domain::ports::{InboundOutcome, ReceiptOutcome};
 use domain::sms::{InboundPart, ReceiptReport, SubmitOutcome, SubmitResult};
 use smpp_proto::session::{Answer, CloseReason, Request, RequestId, Role};
@@ -343,7 +342,7 @@ impl Delivery {
                 (CommandStatus::ESME_ROK, "receipt_unreadable")
             });
         }
-        inbound::part(message, shared.message_id(), carrier, now, config)
+        inbound::part(message, (shared.deps.message_id)(), carrier, now, config)
             .map(Self::Text)
             .map_err(|status| (status, "text_unroutable"))
     }
@@ -353,8 +352,13 @@ impl Delivery {
         let refused = (CommandStatus::ESME_RX_T_APPN, "store_unavailable");
         match self {
             Self::Receipt(report) => match shared.deps.queue.receipt(report).await {
-                Ok(ReceiptOutcome::Matched(_)) => (CommandStatus::ESME_ROK, "receipt"),
-                Ok(ReceiptOutcome::Parked) => (CommandStatus::ESME_ROK, "receipt_early"),
+                Ok((outcome, changes)) => {
+                    shared.publish(changes);
+                    match outcome {
+                        ReceiptOutcome::Matched(_) => (CommandStatus::ESME_ROK, "receipt"),
+                        ReceiptOutcome::Parked => (CommandStatus::ESME_ROK, "receipt_early"),
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a receipt cannot be stored; the carrier keeps it");
                     refused
@@ -364,7 +368,7 @@ impl Delivery {
                 let to = part.to.clone();
                 match shared.deps.queue.inbound(part).await {
                     Ok(InboundOutcome::Stored(message)) => {
-                        announce(shared, &to, message).await;
+                        shared.announce(&to, message).await;
                         (CommandStatus::ESME_ROK, "text")
                     }
                     Ok(InboundOutcome::PartStored) => (CommandStatus::ESME_ROK, "text_part"),
@@ -377,13 +381,5 @@ impl Delivery {
                 }
             }
         }
-    }
-}
-
-/// Tells whoever listens; what matters is in the store.
-async fn announce(shared: &Shared, to: &base::E164, message: Id<base::id::kind::Message>) {
-    if let Ok(Some(number)) = shared.deps.directory.number(to).await {
-        let user = number.owner.as_ref().map(|owner| owner.id);
-        shared.deps.events.publish(Some(number.tenant), Fact::SmsInbound { message, user });
     }
 }

@@ -16,7 +16,7 @@ use base::{E164, Id, IdGenerator, Secret, Timestamp};
 use domain::account::{TenantFacts, UserFacts};
 use domain::event::Fact;
 use domain::number::NumberFacts;
-use domain::ports::{Directory, Events, InboundOutcome, ReceiptOutcome, SmsError, SmsQueue, Unavailable};
+use domain::ports::{Directory, Events, InboundOutcome, ReceiptOutcome, SmsError, SmsQueue, SmsSwept, Unavailable};
 use domain::rate::{Rate, Service};
 use domain::sms::*;
 use domain::trunk::{BindType, CarrierFacts, TrunkFacts};
@@ -36,6 +36,7 @@ pub fn carrier_id(n: i64) -> CarrierId {
 pub enum RowState {
     Queued,
     Accepted { carrier: CarrierId, id: String },
+    Delivered,
     Failed { code: u32 },
 }
 
@@ -145,7 +146,8 @@ impl SmsQueue for MemoryQueue {
 
     async fn claim(
         &self,
-        carriers: &[CarrierId],
+        available: &[CarrierId],
+        with_room: &[CarrierId],
         limit: usize,
         now: Timestamp,
         lease: Duration,
@@ -161,7 +163,10 @@ impl SmsQueue for MemoryQueue {
         due.sort_by_key(|row| (row.due_at, row.part.message, row.part.part));
         let mut claimed = vec![];
         for row in due {
-            let Some(carrier) = row.plan.iter().find(|carrier| carriers.contains(carrier)) else { continue };
+            let Some(carrier) = row.plan.iter().find(|carrier| available.contains(carrier)) else { continue };
+            if !with_room.contains(carrier) {
+                continue;
+            }
             if claimed.len() == limit {
                 break;
             }
@@ -185,7 +190,7 @@ impl SmsQueue for MemoryQueue {
         Ok(())
     }
 
-    async fn submitted(&self, outcomes: &[SubmitOutcome]) -> Result<(), Unavailable> {
+    async fn submitted(&self, outcomes: &[SubmitOutcome]) -> Result<Vec<StatusChange>, Unavailable> {
         self.up()?;
         let poison = self.poison.lock().unwrap().clone();
         let poisoned = |outcome: &SubmitOutcome| match &outcome.result {
@@ -207,6 +212,7 @@ impl SmsQueue for MemoryQueue {
                 SubmitResult::Accepted { carrier_message_id } => {
                     row.state = RowState::Accepted { carrier: outcome.carrier, id: carrier_message_id.clone() };
                 }
+                SubmitResult::Delivered => row.state = RowState::Delivered,
                 SubmitResult::RetryAt { at, code } => {
                     row.part.attempts += 1;
                     row.due_at = *at;
@@ -225,10 +231,10 @@ impl SmsQueue for MemoryQueue {
         }
         drop(state);
         self.change();
-        Ok(())
+        Ok(vec![])
     }
 
-    async fn receipt(&self, report: ReceiptReport) -> Result<ReceiptOutcome, Unavailable> {
+    async fn receipt(&self, report: ReceiptReport) -> Result<(ReceiptOutcome, Vec<StatusChange>), Unavailable> {
         self.up()?;
         let mut state = self.lock();
         let known = state.rows.iter().find(|row| {
@@ -239,7 +245,7 @@ impl SmsQueue for MemoryQueue {
         state.receipts.push(report);
         drop(state);
         self.change();
-        Ok(outcome)
+        Ok((outcome, vec![]))
     }
 
     async fn inbound(&self, part: InboundPart) -> Result<InboundOutcome, Unavailable> {
@@ -254,8 +260,8 @@ impl SmsQueue for MemoryQueue {
         Ok(if whole { InboundOutcome::Stored(id) } else { InboundOutcome::PartStored })
     }
 
-    async fn sweep(&self, _: Timestamp) -> Result<u64, Unavailable> {
-        Ok(0)
+    async fn sweep(&self, _: Timestamp) -> Result<SmsSwept, Unavailable> {
+        Ok(SmsSwept::default())
     }
 }
 
@@ -354,6 +360,7 @@ impl World {
     }
 
     pub fn start(&self, config: Config) -> Handle {
+        let ids = Mutex::new(IdGenerator::new(1));
         smpp_gateway::start(
             config,
             Deps {
@@ -361,7 +368,7 @@ impl World {
                 directory: self.directory.clone(),
                 events: Arc::new(NoEvents),
                 clock: Arc::new(SystemClock),
-                ids: Arc::new(Mutex::new(IdGenerator::new(1))),
+                message_id: Arc::new(move || ids.lock().unwrap().next(SystemClock.now())),
                 queued: self.queued.clone(),
                 seed: 7,
             },

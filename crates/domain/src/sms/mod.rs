@@ -93,6 +93,8 @@ pub enum SubmitResult {
         /// message_id of the response.
         carrier_message_id: String,
     },
+    /// Taken and delivered in one: a text between our own numbers, which nobody sends a receipt for.
+    Delivered,
     /// Not now: try again at this time, with the lease kept until then.
     RetryAt {
         /// When.
@@ -110,6 +112,19 @@ pub enum SubmitResult {
         /// command_status.
         code: u32,
     },
+}
+
+/// A text that has got a new status, for whoever listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusChange {
+    /// The message.
+    pub message: Id<Message>,
+    /// Whose it is.
+    pub tenant: Id<Tenant>,
+    /// Its sender.
+    pub user: Option<Id<User>>,
+    /// Its new status.
+    pub status: MessageStatus,
 }
 
 /// A delivery receipt, as far as it could be read.

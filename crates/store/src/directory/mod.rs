@@ -14,10 +14,10 @@ use async_trait::async_trait;
 use base::id::kind::{Carrier, Tenant, User};
 use base::{E164, Id};
 use domain::account::{DeviceCredentials, TenantFacts, UserFacts};
-use domain::number::NumberFacts;
+use domain::number::{NumberFacts, NumberStatus};
 use domain::ports::{Accounts, Directory, Unavailable};
 use domain::rate::{Rate, Service};
-use domain::trunk::{CarrierFacts, TrunkFacts};
+use domain::trunk::{CarrierFacts, ON_NET, TrunkFacts};
 
 use crate::Store;
 use crate::error::Result;
@@ -142,6 +142,10 @@ impl Directory for Store {
     }
 
     async fn carriers_for(&self, tenant: Id<Tenant>, number: &E164) -> Result<Vec<Id<Carrier>>, Unavailable> {
+        // Whether it takes texts is for the delivery to find out: no carrier could bring one to a number of ours.
+        if self.number_facts(number).await?.is_some_and(|n| n.status == NumberStatus::Active) {
+            return Ok(vec![ON_NET]);
+        }
         Ok(self.peers().await?.carriers_for(tenant, number))
     }
 }

@@ -21,31 +21,37 @@ impl Store {
     /// Leases due parts; see `SmsQueue::claim`.
     pub(super) async fn claim_parts(
         &self,
-        carriers: &[Id<Carrier>],
+        available: &[Id<Carrier>],
+        with_room: &[Id<Carrier>],
         limit: usize,
         now: Timestamp,
         lease: Duration,
     ) -> Result<Vec<QueuedPart>> {
-        if carriers.is_empty() || limit == 0 {
+        if available.is_empty() || with_room.is_empty() || limit == 0 {
             return Ok(vec![]);
         }
         let mut tx = self.begin().await?;
-        let among = placeholders(4, carriers.len());
+        let among = placeholders(4, available.len());
+        let open = placeholders(4 + available.len(), with_room.len());
+        let first_of_plan = |part: &str| {
+            format!(
+                "(SELECT c.carrier_id FROM message_plan c WHERE c.message_id = {part}.message_id \
+                 AND c.position >= {part}.plan_position AND c.carrier_id IN ({among}) ORDER BY c.position LIMIT 1)"
+            )
+        };
         let free = "status = 'queued' AND due_at_ms <= $1 AND lease_until_ms <= $1";
         let skip_locked = self.engine().skip_locked();
         let text = format!(
-            "UPDATE message_parts SET lease_until_ms = $2, attempts = attempts + 1, carrier_id = \
-             (SELECT c.carrier_id FROM message_plan c WHERE c.message_id = message_parts.message_id \
-             AND c.position >= message_parts.plan_position AND c.carrier_id IN ({among}) ORDER BY c.position LIMIT 1) \
+            "UPDATE message_parts SET lease_until_ms = $2, attempts = attempts + 1, carrier_id = {} \
              WHERE (message_id, part) IN (SELECT p.message_id, p.part FROM message_parts p WHERE p.{free} \
-             AND EXISTS (SELECT 1 FROM message_plan c WHERE c.message_id = p.message_id \
-             AND c.position >= p.plan_position AND c.carrier_id IN ({among})) \
-             ORDER BY p.due_at_ms, p.message_id, p.part LIMIT $3{skip_locked}) AND {free} \
-             RETURNING message_id, part, body, attempts, carrier_id"
+             AND {} IN ({open}) ORDER BY p.due_at_ms, p.message_id, p.part LIMIT $3{skip_locked}) AND {free} \
+             RETURNING message_id, part, body, attempts, carrier_id",
+            first_of_plan("message_parts"),
+            first_of_plan("p"),
         );
         let limit = i64::try_from(limit.min(CLAIM_MAX)).unwrap_or(1);
         let query = composed(text).bind(now.as_millis()).bind(now.after(lease).as_millis()).bind(limit);
-        let query = carriers.iter().fold(query, |query, carrier| query.bind(carrier.as_i64()));
+        let query = available.iter().chain(with_room).fold(query, |query, carrier| query.bind(carrier.as_i64()));
         let claimed = tx.rows(query).await?;
         let mut parts = Vec::with_capacity(claimed.len());
         if !claimed.is_empty() {

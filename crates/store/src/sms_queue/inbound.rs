@@ -7,6 +7,7 @@ use base::id::kind::{Tenant, User};
 use base::{Id, Timestamp};
 use domain::ports::InboundOutcome;
 use domain::sms::{Concatenation, Encoding, InboundPart};
+use domain::trunk::ON_NET;
 
 use super::{Note, note};
 use crate::error::Result;
@@ -20,6 +21,10 @@ const REPEATED_WITHIN: Duration = Duration::from_secs(600);
 
 /// Stores a part.
 pub(crate) async fn inbound(tx: &mut Tx<'_>, part: &InboundPart) -> Outcome {
+    // What was delivered stays delivered, also when the number has been switched off before its repetition.
+    if part.carrier == ON_NET && is_stored(tx, part).await? {
+        return Ok(Ok(Answer::Inbound(InboundOutcome::Duplicate)));
+    }
     // The lock makes parts of one text that come over two binds wait for each other.
     let query = format!(
         "SELECT tenant_id, user_id FROM numbers WHERE number = $1 AND status = 'active' AND sms = 1{}",
@@ -34,11 +39,21 @@ pub(crate) async fn inbound(tx: &mut Tx<'_>, part: &InboundPart) -> Outcome {
             inbound_part(tx, &owner, part, place).await?
         }
         _ => {
-            store(tx, &owner, part, &part.text, 1).await?;
-            InboundOutcome::Stored(part.id)
+            let new = store(tx, &owner, part, &part.text, 1).await?;
+            if new { InboundOutcome::Stored(part.id) } else { InboundOutcome::Duplicate }
         }
     };
     Ok(Ok(Answer::Inbound(outcome)))
+}
+
+async fn is_stored(tx: &mut Tx<'_>, part: &InboundPart) -> Result<bool> {
+    Ok(tx.row(sql("SELECT id FROM messages WHERE id = $1").bind(part.id.as_i64())).await?.is_some())
+}
+
+/// What tells the parts of one text from those of another: a carrier's reference, or between our own numbers the
+/// message itself, which no other text can share.
+fn set_reference(part: &InboundPart, place: Concatenation) -> i64 {
+    if part.carrier == ON_NET { part.id.as_i64() } else { i64::from(place.reference) }
 }
 
 struct Owner {
@@ -53,7 +68,7 @@ fn on_set(head: &'static str, tail: &'static str, part: &InboundPart, place: Con
         .bind(part.carrier.as_i64())
         .bind(part.from.clone())
         .bind(part.to.as_str().to_owned())
-        .bind(i64::from(place.reference))
+        .bind(set_reference(part, place))
         .bind(i64::from(place.parts))
 }
 
@@ -82,7 +97,7 @@ async fn inbound_part(
         .bind(part.carrier.as_i64())
         .bind(part.from.clone())
         .bind(part.to.as_str().to_owned())
-        .bind(i64::from(place.reference))
+        .bind(set_reference(part, place))
         .bind(i64::from(place.parts))
         .bind(i64::from(place.part))
         .bind(part.text.clone())
@@ -100,7 +115,8 @@ async fn inbound_part(
     Ok(InboundOutcome::Stored(part.id))
 }
 
-async fn store(tx: &mut Tx<'_>, owner: &Owner, part: &InboundPart, body: &str, segments: i64) -> Result<()> {
+/// Stores the whole text; `false` when it is there already.
+async fn store(tx: &mut Tx<'_>, owner: &Owner, part: &InboundPart, body: &str, segments: i64) -> Result<bool> {
     let plain = body.chars().all(|c| gsm::septets(c).is_some());
     let encoding = if plain { Encoding::Gsm7 } else { Encoding::Ucs2 };
     let insert = sql("INSERT INTO messages (id, tenant_id, user_id, direction, from_party, to_party, body, encoding, \
@@ -117,9 +133,10 @@ async fn store(tx: &mut Tx<'_>, owner: &Owner, part: &InboundPart, body: &str, s
         .bind(segments)
         .bind(part.carrier.as_i64())
         .bind(part.at.as_millis());
-    if tx.execute(insert).await? == 1 {
+    let new = tx.execute(insert).await? == 1;
+    if new {
         let event = Note { event: "received", carrier: Some(part.carrier), ..Note::default() };
         note(tx, part.id, part.at, event).await?;
     }
-    Ok(())
+    Ok(new)
 }

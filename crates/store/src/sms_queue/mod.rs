@@ -15,8 +15,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base::id::kind::{Carrier, Message};
 use base::{Id, Timestamp};
-use domain::ports::{InboundOutcome, ReceiptOutcome, SmsError, SmsQueue, Unavailable};
-use domain::sms::{InboundPart, NewMessage, QueuedPart, ReceiptReport, SubmitOutcome};
+use domain::ports::{InboundOutcome, ReceiptOutcome, SmsError, SmsQueue, SmsSwept, Unavailable};
+use domain::sms::{InboundPart, NewMessage, QueuedPart, ReceiptReport, StatusChange, SubmitOutcome};
 
 use crate::Store;
 use crate::error::{Error, Result};
@@ -40,12 +40,13 @@ impl SmsQueue for Store {
 
     async fn claim(
         &self,
-        carriers: &[Id<Carrier>],
+        available: &[Id<Carrier>],
+        with_room: &[Id<Carrier>],
         limit: usize,
         now: Timestamp,
         lease: Duration,
     ) -> Result<Vec<QueuedPart>, Unavailable> {
-        Ok(self.claim_parts(carriers, limit, now, lease).await?)
+        Ok(self.claim_parts(available, with_room, limit, now, lease).await?)
     }
 
     async fn unclaim(&self, parts: &[QueuedPart]) -> Result<(), Unavailable> {
@@ -53,14 +54,16 @@ impl SmsQueue for Store {
         Ok(())
     }
 
-    async fn submitted(&self, outcomes: &[SubmitOutcome]) -> Result<(), Unavailable> {
-        self.enqueue(Request::Submitted(outcomes.to_vec())).await?;
-        Ok(())
+    async fn submitted(&self, outcomes: &[SubmitOutcome]) -> Result<Vec<StatusChange>, Unavailable> {
+        match self.enqueue(Request::Submitted(outcomes.to_vec())).await? {
+            Answer::Submitted(changes) => Ok(changes),
+            other => Err(unexpected(&other).into()),
+        }
     }
 
-    async fn receipt(&self, report: ReceiptReport) -> Result<ReceiptOutcome, Unavailable> {
+    async fn receipt(&self, report: ReceiptReport) -> Result<(ReceiptOutcome, Vec<StatusChange>), Unavailable> {
         match self.enqueue(Request::Receipt(Box::new(report))).await? {
-            Answer::Receipt(outcome) => Ok(outcome),
+            Answer::Receipt(outcome, changes) => Ok((outcome, changes)),
             other => Err(unexpected(&other).into()),
         }
     }
@@ -72,7 +75,7 @@ impl SmsQueue for Store {
         }
     }
 
-    async fn sweep(&self, now: Timestamp) -> Result<u64, Unavailable> {
+    async fn sweep(&self, now: Timestamp) -> Result<SmsSwept, Unavailable> {
         Ok(self.sweep_texts(now).await?)
     }
 }

@@ -3,7 +3,7 @@
 use base::id::kind::Message;
 use base::{Id, Timestamp};
 use domain::ports::ReceiptOutcome;
-use domain::sms::{MessageStatus, ReceiptReport, ReceiptState, SubmitOutcome};
+use domain::sms::{MessageStatus, ReceiptReport, ReceiptState, StatusChange, SubmitOutcome};
 
 use super::{Note, note};
 use crate::dialect::placeholders;
@@ -57,12 +57,12 @@ pub(crate) async fn receipt(tx: &mut Tx<'_>, report: &ReceiptReport) -> Outcome 
     match found.first() {
         Some(&(_, message, part)) => {
             apply(tx, message, part, report.carrier, news).await?;
-            conclude_receipts(tx, message, report.at).await?;
-            Ok(Ok(Answer::Receipt(ReceiptOutcome::Matched(message))))
+            let change = conclude_receipts(tx, message, report.at).await?;
+            Ok(Ok(Answer::Receipt(ReceiptOutcome::Matched(message), change.into_iter().collect())))
         }
         None => {
             park(tx, report, &keys).await?;
-            Ok(Ok(Answer::Receipt(ReceiptOutcome::Parked)))
+            Ok(Ok(Answer::Receipt(ReceiptOutcome::Parked, vec![])))
         }
     }
 }
@@ -138,9 +138,14 @@ async fn apply(
 }
 
 /// Moves a text on by what receipts said of its parts: delivered when all are, failed when one was not.
-pub(super) async fn conclude_receipts(tx: &mut Tx<'_>, message: Id<Message>, at: Timestamp) -> Result<()> {
+/// Returns its new status, if that makes one.
+pub(super) async fn conclude_receipts(
+    tx: &mut Tx<'_>,
+    message: Id<Message>,
+    at: Timestamp,
+) -> Result<Option<StatusChange>> {
     let query = format!(
-        "SELECT m.status, m.segments, m.receipt, m.charged_micros, m.wallet_id, t.refund_undelivered, \
+        "SELECT m.status, m.tenant_id, m.user_id, m.segments, m.receipt, m.charged_micros, m.wallet_id, t.refund_undelivered, \
          (SELECT COUNT(*) FROM message_parts p WHERE p.message_id = m.id AND p.status = 'delivered') AS delivered, \
          (SELECT COUNT(*) FROM message_parts p WHERE p.message_id = m.id AND p.status = 'undelivered') AS lost, \
          (SELECT MAX(p.receipt) FROM message_parts p WHERE p.message_id = m.id AND p.status = 'undelivered') AS why, \
@@ -151,13 +156,16 @@ pub(super) async fn conclude_receipts(tx: &mut Tx<'_>, message: Id<Message>, at:
     let row = tx.row(composed(query).bind(message.as_i64())).await?.ok_or(Error::NotFound("message"))?;
     let status = row.word("status", MessageStatus::parse)?;
     if status == MessageStatus::Queued {
-        return Ok(()); // its price is not settled yet; the last answer comes back here
+        return Ok(None); // its price is not settled yet; the last answer comes back here
     }
+    let (tenant, user) = (row.id("tenant_id")?, row.id_opt("user_id")?);
+    let change = |status| Some(StatusChange { message, tenant, user, status });
     if row.int("delivered")? == row.int("segments")? && status.may_become(MessageStatus::Delivered) {
         let update = sql("UPDATE messages SET status = 'delivered', receipt = 'delivered', code = NULL, \
              delivered_at_ms = $1 WHERE id = $2");
         tx.execute(update.bind(at.as_millis()).bind(message.as_i64())).await?;
-        return note(tx, message, at, Note { event: "delivered", ..Note::default() }).await;
+        note(tx, message, at, Note { event: "delivered", ..Note::default() }).await?;
+        return Ok(change(MessageStatus::Delivered));
     }
     if row.int("lost")? > 0 && status == MessageStatus::Sent {
         let refund = row.flag("refund_undelivered")?;
@@ -172,9 +180,10 @@ pub(super) async fn conclude_receipts(tx: &mut Tx<'_>, message: Id<Message>, at:
             .bind(if refunded { 0 } else { charged })
             .bind(message.as_i64());
         tx.execute(update).await?;
-        return note(tx, message, at, Note { event: "failed", ..Note::default() }).await;
+        note(tx, message, at, Note { event: "failed", ..Note::default() }).await?;
+        return Ok(change(MessageStatus::Failed));
     }
-    Ok(())
+    Ok(None)
 }
 
 async fn refund_text(

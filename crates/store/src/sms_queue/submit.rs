@@ -2,7 +2,7 @@
 
 use base::id::kind::{Carrier, Message};
 use base::{Id, Money, Timestamp};
-use domain::sms::{MessageStatus, SubmitOutcome, SubmitResult};
+use domain::sms::{MessageStatus, StatusChange, SubmitOutcome, SubmitResult};
 
 use super::receipt::{apply_parked, conclude_receipts, fold};
 use super::{Note, note};
@@ -15,6 +15,7 @@ use crate::wallet;
 
 /// Notes the answers; each one that was noted before changes nothing.
 pub(crate) async fn submitted(tx: &mut Tx<'_>, outcomes: &[SubmitOutcome]) -> Outcome {
+    let mut changes = vec![];
     for outcome in outcomes {
         // Locks the text on PostgreSQL, so that two answers to its parts cannot both miss being the last.
         let lock = format!("SELECT id FROM messages WHERE id = $1{}", tx.engine().for_update());
@@ -24,13 +25,14 @@ pub(crate) async fn submitted(tx: &mut Tx<'_>, outcomes: &[SubmitOutcome]) -> Ou
         }
         match &outcome.result {
             SubmitResult::Accepted { carrier_message_id } => accepted(tx, outcome, carrier_message_id).await?,
+            SubmitResult::Delivered => delivered(tx, outcome).await?,
             SubmitResult::RetryAt { at, code } => retry(tx, outcome, *at, *code).await?,
             SubmitResult::NextCarrier { code } => next_carrier(tx, outcome, *code).await?,
             SubmitResult::Failed { code } => failed(tx, outcome, *code).await?,
         }
-        conclude(tx, outcome.message, outcome.at).await?;
+        changes.extend(conclude(tx, outcome.message, outcome.at).await?);
     }
-    Ok(Ok(Answer::Done))
+    Ok(Ok(Answer::Submitted(changes)))
 }
 
 fn note_of<'n>(outcome: &SubmitOutcome, event: &'n str, code: Option<String>) -> Note<'n> {
@@ -53,6 +55,20 @@ async fn accepted(tx: &mut Tx<'_>, outcome: &SubmitOutcome, carrier_message_id: 
         let event = Note { raw: Some(carrier_message_id.to_owned()), ..note_of(outcome, "submitted", None) };
         note(tx, outcome.message, outcome.at, event).await?;
         apply_parked(tx, outcome, &key).await?;
+    }
+    Ok(())
+}
+
+async fn delivered(tx: &mut Tx<'_>, outcome: &SubmitOutcome) -> Result<()> {
+    let update = sql("UPDATE message_parts SET status = 'delivered', receipt = 'delivered', carrier_id = $1, \
+         submitted_at_ms = $2, lease_until_ms = 0 WHERE message_id = $3 AND part = $4 AND status = 'queued'");
+    let update = update
+        .bind(outcome.carrier.as_i64())
+        .bind(outcome.at.as_millis())
+        .bind(outcome.message.as_i64())
+        .bind(i64::from(outcome.part));
+    if tx.execute(update).await? == 1 {
+        note(tx, outcome.message, outcome.at, note_of(outcome, "submitted", None)).await?;
     }
     Ok(())
 }
@@ -116,8 +132,9 @@ fn hexadecimal(code: u32) -> String {
 }
 
 /// When every part has its answer: captures the price of the accepted ones, releases the rest, and moves the text on.
-pub(super) async fn conclude(tx: &mut Tx<'_>, message: Id<Message>, at: Timestamp) -> Result<()> {
-    let query = sql("SELECT m.status, m.wallet_id, m.price_micros, m.currency, m.segments, \
+/// Returns its new statuses.
+pub(super) async fn conclude(tx: &mut Tx<'_>, message: Id<Message>, at: Timestamp) -> Result<Vec<StatusChange>> {
+    let query = sql("SELECT m.status, m.tenant_id, m.user_id, m.wallet_id, m.price_micros, m.currency, m.segments, \
          (SELECT COUNT(*) FROM message_parts p WHERE p.message_id = m.id AND p.status = 'queued') AS open, \
          (SELECT COUNT(*) FROM message_parts p WHERE p.message_id = m.id AND p.status <> 'queued' \
          AND p.status <> 'failed') AS taken, \
@@ -126,18 +143,21 @@ pub(super) async fn conclude(tx: &mut Tx<'_>, message: Id<Message>, at: Timestam
          FROM messages m WHERE m.id = $1");
     let row = tx.row(query.bind(message.as_i64())).await?.ok_or(Error::NotFound("message"))?;
     if row.int("open")? > 0 || row.word("status", MessageStatus::parse)? != MessageStatus::Queued {
-        return conclude_receipts(tx, message, at).await;
+        return Ok(conclude_receipts(tx, message, at).await?.into_iter().collect());
     }
     let (taken, segments) = (row.int("taken")?, row.int("segments")?.max(1));
     let price = i128::from(row.int("price_micros")?) * i128::from(taken) / i128::from(segments);
     let price = Money::new(i64::try_from(price).unwrap_or(i64::MAX), row.currency("currency")?);
     let charged = capture(tx, message, price).await?;
-    let (status, time) = if taken == segments { ("sent", "sent_at_ms") } else { ("failed", "failed_at_ms") };
+    let (status, time) = match taken == segments {
+        true => (MessageStatus::Sent, "sent_at_ms"),
+        false => (MessageStatus::Failed, "failed_at_ms"),
+    };
     let text = format!(
         "UPDATE messages SET status = $1, {time} = $2, charged_micros = $3, carrier_id = $4, code = $5 WHERE id = $6"
     );
     let update = composed(text)
-        .bind(status)
+        .bind(status.as_str())
         .bind(at.as_millis())
         .bind(charged)
         .bind(row.int_opt("last_carrier")?)
@@ -145,8 +165,10 @@ pub(super) async fn conclude(tx: &mut Tx<'_>, message: Id<Message>, at: Timestam
         .bind(message.as_i64());
     tx.execute(update).await?;
     let carrier: Option<Id<Carrier>> = row.id_opt("last_carrier")?;
-    note(tx, message, at, Note { event: status, carrier, ..Note::default() }).await?;
-    conclude_receipts(tx, message, at).await
+    note(tx, message, at, Note { event: status.as_str(), carrier, ..Note::default() }).await?;
+    let change = StatusChange { message, tenant: row.id("tenant_id")?, user: row.id_opt("user_id")?, status };
+    let further = conclude_receipts(tx, message, at).await?;
+    Ok([change].into_iter().chain(further).collect())
 }
 
 /// Closes the reservation of a text and charges `price`; what was charged.
