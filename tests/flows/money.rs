@@ -99,7 +99,8 @@ fn without_money_nothing_rings() {
     caller(&switch, 30, "call-refused", &[("code", "402")]).succeeds(SOON);
     assert!(carrier.runs() && carrier.messages().is_empty(), "{}", carrier.conversation());
     assert_eq!(wallet(&client), (100_000, 0));
-    assert_eq!(client.get("/api/v1/calls").expect(200)["items"], json!([]), "what was never opened has no record");
+    let record = &all_over(&switch, &client, 1)[0];
+    assert_eq!((&record["status"], &record["cause"]), (&json!("failed"), &json!("no_credit")));
     switch.assert_ledger_sound();
 }
 

@@ -40,6 +40,7 @@ fn refused_by_file(setup: &Setup, config: &Path, words: &[&str]) {
 #[test]
 fn the_first_start_shows_secrets_that_work_and_the_second_shows_none() {
     let mut switch = switch().set("node.demo", "true").start();
+    until("the whole welcome", SOON, || switch.printed().contains("/docs"));
     let welcome = switch.printed();
     let after = |marker: &str| welcome.split(marker).nth(1).unwrap_or_default().split_whitespace().next().unwrap_or("");
     let admin = after("administrator   admin@localhost   password ").to_owned();
