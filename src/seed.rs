@@ -36,7 +36,7 @@ pub(crate) async fn first_start(store: &Store, config: &Config) -> Result<Option
         return Ok(None);
     }
     let page = store::Page { limit: 1, ..store::Page::default() };
-    let users = store.list_users(None, &store::UserFilter::default(), page).await.map_err(StartError::new)?;
+    let known = store.list_users(None, &store::UserFilter::default(), page).await.map_err(StartError::new)?;
     let mut random = Random::from_entropy();
     let mut secret = || Secret::new(random.token(PASSWORD_LENGTH));
     let admin_password = secret();
@@ -45,7 +45,7 @@ pub(crate) async fn first_start(store: &Store, config: &Config) -> Result<Option
         DemoUser { name: "alice", number: "+12025550101", sip_password: secret(), password: secret() },
         DemoUser { name: "bob", number: "+12025550102", sip_password: secret(), password: secret() },
     ];
-    let wanted = users.is_empty() && config.node.demo && !config.sip_proxy.default_domain.is_empty();
+    let wanted = known.is_empty() && config.node.demo && !config.sip_proxy.default_domain.is_empty();
     if wanted {
         let manifest = demo_manifest(&config.sip_proxy.default_domain, &users);
         apply::apply_text(store, "demo", &manifest).await.map_err(StartError::new)?;
