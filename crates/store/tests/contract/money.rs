@@ -14,7 +14,7 @@ use crate::world::{World, completed, unanswered, usd};
 
 const TTL: Duration = Duration::from_secs(90);
 
-pub async fn b9_of_200_parallel_debits_with_money_for_100_exactly_100_succeed(w: World) {
+pub(crate) async fn b9_of_200_parallel_debits_with_money_for_100_exactly_100_succeed(w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.funded(tenant.id, "alice", 100 * 250_000).await;
     let other = w.another().await;
@@ -42,7 +42,7 @@ pub async fn b9_of_200_parallel_debits_with_money_for_100_exactly_100_succeed(w:
     w.check_ledger().await;
 }
 
-pub async fn b8_nobody_changes_or_deletes_what_was_posted(w: World) {
+pub(crate) async fn b8_nobody_changes_or_deletes_what_was_posted(w: World) {
     let tenant = w.tenant("acme").await;
     w.funded(tenant.id, "alice", 1_000_000).await;
     let mut raw = w.raw().await;
@@ -58,7 +58,7 @@ pub async fn b8_nobody_changes_or_deletes_what_was_posted(w: World) {
     w.check_ledger().await;
 }
 
-pub async fn opening_a_call_twice_is_opening_it_once(w: World) {
+pub(crate) async fn opening_a_call_twice_is_opening_it_once(w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.funded(tenant.id, "alice", 1_000_000).await;
     let call = w.call(&user, 300_000, 100_000);
@@ -73,12 +73,15 @@ pub async fn opening_a_call_twice_is_opening_it_once(w: World) {
     w.check_ledger().await;
 }
 
-pub async fn a_refused_call_leaves_no_trace_until_it_is_settled(w: World) {
+pub(crate) async fn a_refused_call_leaves_a_failed_record_and_no_hold(w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.funded(tenant.id, "alice", 99_999).await;
     let call = w.call(&user, 300_000, 100_000);
-    assert_eq!(w.store.open_call(call.clone()).await, Err(BillingError::NoCredit));
-    assert!(w.store.list_calls(None, &CallFilter::default(), None, 10).await.unwrap().is_empty());
+    for _ in 0..2 {
+        assert_eq!(w.store.open_call(call.clone()).await, Err(BillingError::NoCredit));
+    }
+    let listed = w.store.list_calls(None, &CallFilter::default(), None, 10).await.unwrap();
+    assert_eq!(listed.iter().map(|c| c.status).collect::<Vec<_>>(), [CallState::Failed]);
     let end = unanswered(w.now(), CallState::Failed, "no_credit");
     w.store.settle_call(&call.parties, None, &end).await.unwrap();
     let record = w.store.find_call(Some(tenant.id), Some(user.id), call.parties.call).await.unwrap();
@@ -89,7 +92,7 @@ pub async fn a_refused_call_leaves_no_trace_until_it_is_settled(w: World) {
     assert_eq!(w.wallet(&user).await, (99_999, 0));
 }
 
-pub async fn extending_takes_what_is_there_and_prolongs_even_when_refused(w: World) {
+pub(crate) async fn extending_takes_what_is_there_and_prolongs_even_when_refused(w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.funded(tenant.id, "alice", 500_000).await;
     let call = w.call(&user, 300_000, 100_000);
@@ -110,7 +113,7 @@ pub async fn extending_takes_what_is_there_and_prolongs_even_when_refused(w: Wor
     w.check_ledger().await;
 }
 
-pub async fn settling_charges_once_and_never_more_than_there_is(w: World) {
+pub(crate) async fn settling_charges_once_and_never_more_than_there_is(w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.funded(tenant.id, "alice", 200_000).await;
     let call = w.call(&user, 150_000, 1);
@@ -135,7 +138,7 @@ pub async fn settling_charges_once_and_never_more_than_there_is(w: World) {
     w.check_ledger().await;
 }
 
-pub async fn t25_a_record_passes_through_the_states_and_ends_in_one(w: World) {
+pub(crate) async fn t25_a_record_passes_through_the_states_and_ends_in_one(w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.funded(tenant.id, "alice", 1_000_000).await;
     let status = async |call| w.store.find_call(None, None, call).await.unwrap().status;
@@ -159,7 +162,9 @@ pub async fn t25_a_record_passes_through_the_states_and_ends_in_one(w: World) {
     let record = w.store.find_call(None, None, id).await.unwrap();
     assert_eq!((record.status, record.talked_s), (CallState::Completed, 10));
     assert_eq!((record.ringing_at.is_some(), record.answered_at), (true, Some(answered_at)));
-    for (end, cause) in [(CallState::Busy, "busy"), (CallState::NoAnswer, "cancelled"), (CallState::Failed, "unallocated")] {
+    for (end, cause) in
+        [(CallState::Busy, "busy"), (CallState::NoAnswer, "cancelled"), (CallState::Failed, "unallocated")]
+    {
         let call = w.call(&user, 100_000, 1);
         w.store.open_call(call.clone()).await.unwrap();
         w.store.settle_call(&call.parties, None, &unanswered(w.now(), end, cause)).await.unwrap();
@@ -170,7 +175,7 @@ pub async fn t25_a_record_passes_through_the_states_and_ends_in_one(w: World) {
     assert_eq!(w.wallet(&user).await, (999_990, 0));
 }
 
-pub async fn b11_two_calls_share_the_money_and_never_overdraw(w: World) {
+pub(crate) async fn b11_two_calls_share_the_money_and_never_overdraw(w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.funded(tenant.id, "alice", 90).await;
     let (a, b) = (w.call(&user, 60, 1), w.call(&user, 60, 1));
@@ -189,7 +194,7 @@ pub async fn b11_two_calls_share_the_money_and_never_overdraw(w: World) {
     w.check_ledger().await;
 }
 
-pub async fn an_abandoned_call_is_settled_to_its_last_sign_of_life(mut w: World) {
+pub(crate) async fn an_abandoned_call_is_settled_to_its_last_sign_of_life(mut w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.funded(tenant.id, "alice", 1_000_000).await;
     let rate = RateData {
@@ -227,7 +232,7 @@ pub async fn an_abandoned_call_is_settled_to_its_last_sign_of_life(mut w: World)
     w.check_ledger().await;
 }
 
-pub async fn an_uncharged_call_ends_when_its_process_is_gone(mut w: World) {
+pub(crate) async fn an_uncharged_call_ends_when_its_process_is_gone(mut w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.user(tenant.id, "alice").await;
     let call = NewCall { hold: None, ..w.call(&user, 0, 0) };
@@ -244,7 +249,7 @@ pub async fn an_uncharged_call_ends_when_its_process_is_gone(mut w: World) {
     assert_eq!((record.status, record.talked_s), (CallState::Completed, 3600));
 }
 
-pub async fn adjustments_are_done_once_per_key_and_keep_the_chain(w: World) {
+pub(crate) async fn adjustments_are_done_once_per_key_and_keep_the_chain(w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.user(tenant.id, "alice").await;
     let key = w.store.new_id();
@@ -269,7 +274,7 @@ pub async fn adjustments_are_done_once_per_key_and_keep_the_chain(w: World) {
     w.check_ledger().await;
 }
 
-pub async fn a_credit_limit_lets_a_wallet_go_below_zero_so_far(w: World) {
+pub(crate) async fn a_credit_limit_lets_a_wallet_go_below_zero_so_far(w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.user(tenant.id, "alice").await;
     w.store.set_credit_limit(None, user.wallet, 100).await.unwrap();
@@ -283,7 +288,7 @@ pub async fn a_credit_limit_lets_a_wallet_go_below_zero_so_far(w: World) {
     w.check_ledger().await;
 }
 
-pub async fn t23_calls_are_listed_newest_first_with_filters_and_cursor(w: World) {
+pub(crate) async fn t23_calls_are_listed_newest_first_with_filters_and_cursor(w: World) {
     let tenant = w.tenant("acme").await;
     let (alice, bob) = (w.user(tenant.id, "alice").await, w.user(tenant.id, "bob").await);
     let mut ids = Vec::new();
@@ -320,7 +325,7 @@ pub async fn t23_calls_are_listed_newest_first_with_filters_and_cursor(w: World)
     assert_eq!(count(CallFilter { from: Some(w.now()), ..CallFilter::default() }).await, 0);
 }
 
-pub async fn a_poisoned_request_does_not_take_its_batch_along(w: World) {
+pub(crate) async fn a_poisoned_request_does_not_take_its_batch_along(w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.funded(tenant.id, "alice", 1_000_000).await;
     // A text with a zero octet is refused by PostgreSQL, a negative credit by both: one of them spoils its batch.
@@ -341,7 +346,7 @@ pub async fn a_poisoned_request_does_not_take_its_batch_along(w: World) {
     w.check_ledger().await;
 }
 
-pub async fn verify_finds_a_tampered_wallet(w: World) {
+pub(crate) async fn verify_finds_a_tampered_wallet(w: World) {
     let tenant = w.tenant("acme").await;
     let user = w.funded(tenant.id, "alice", 1_000).await;
     let mut raw = w.raw().await;

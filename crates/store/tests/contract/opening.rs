@@ -5,13 +5,13 @@ use store::{Error, MasterKey, Store};
 
 use crate::world::World;
 
-pub async fn a_second_start_finds_everything_applied(w: World) {
+pub(crate) async fn a_second_start_finds_everything_applied(w: World) {
     assert!(w.store.migrations_applied().contains(&"0001_core"));
     assert!(w.another().await.migrations_applied().is_empty());
     assert!(Store::exists(&w.url).await.unwrap());
 }
 
-pub async fn changed_and_unknown_migrations_are_refused(w: World) {
+pub(crate) async fn changed_and_unknown_migrations_are_refused(w: World) {
     let open = async || Store::open(&w.url, MasterKey::from_bytes(&[42; 32]).unwrap()).await.err();
     let mut raw = w.raw().await;
     raw.execute("INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)").await.unwrap();
@@ -22,12 +22,12 @@ pub async fn changed_and_unknown_migrations_are_refused(w: World) {
     assert!(open().await.unwrap().to_string().contains("another text"));
 }
 
-pub async fn another_master_key_is_refused(w: World) {
+pub(crate) async fn another_master_key_is_refused(w: World) {
     let error = Store::open(&w.url, MasterKey::from_bytes(&[43; 32]).unwrap()).await.err().unwrap();
     assert!(matches!(&error, Error::Misbehaved(text) if text.contains("master key")), "{error}");
 }
 
-pub async fn a_named_secret_is_made_once_and_kept_sealed(w: World) {
+pub(crate) async fn a_named_secret_is_made_once_and_kept_sealed(w: World) {
     let (first, second) = tokio::join!(w.store.named_secret("token key"), w.store.named_secret("token key"));
     let first = first.unwrap();
     assert_eq!(first, second.unwrap());
@@ -38,7 +38,7 @@ pub async fn a_named_secret_is_made_once_and_kept_sealed(w: World) {
     assert!(!sqlx::Row::get::<String, _>(&row.unwrap(), 0).contains(first.expose()));
 }
 
-pub async fn concurrent_starters_are_safe(w: World) {
+pub(crate) async fn concurrent_starters_are_safe(w: World) {
     let mut raw = w.raw().await;
     // As if nothing had been applied: forget, and let four processes find out at once.
     if w.url.starts_with("postgres") {

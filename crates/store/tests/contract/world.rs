@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use base::id::kind::{Call, Number, Tenant, User};
+use base::id::kind::{Call, Number, Tenant};
 use base::time::Clock;
 use base::{Currency, E164, Id, Money, Random, Timestamp};
 use domain::call_record::{CallDirection, CallEnd, CallParties, CallState};
@@ -18,7 +18,7 @@ use sqlx::{Connection, Executor};
 use store::{MasterKey, NewNumber, NewTenant, NewUser, NumberKind, Options, Role, Store, TenantRow, UserRow};
 
 /// Time that only the test moves.
-pub struct Hand(AtomicI64);
+pub(crate) struct Hand(AtomicI64);
 
 impl Clock for Hand {
     fn now(&self) -> Timestamp {
@@ -27,9 +27,9 @@ impl Clock for Hand {
 }
 
 /// A store under test.
-pub struct World {
-    pub store: Store,
-    pub url: String,
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) url: String,
     clock: Arc<Hand>,
     folder: Option<std::path::PathBuf>,
 }
@@ -38,14 +38,14 @@ const KEY: [u8; 32] = [42; 32];
 const START_MS: i64 = 1_795_266_000_000;
 
 impl World {
-    pub async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let folder = std::env::temp_dir().join(format!("tandem-store-{}", Random::from_entropy().token(16)));
         std::fs::create_dir(&folder).expect("a folder in the temporary directory");
         let url = format!("sqlite:{}", folder.join("tandem.db").display());
         Self::open(url, Some(folder)).await
     }
 
-    pub async fn postgres() -> Self {
+    pub(crate) async fn postgres() -> Self {
         Self::open(server().database().await, None).await
     }
 
@@ -56,30 +56,30 @@ impl World {
     }
 
     /// Another process on the same database.
-    pub async fn another(&self) -> Store {
+    pub(crate) async fn another(&self) -> Store {
         open(&self.url, Arc::clone(&self.clock)).await
     }
 
     /// The process dies and a new one starts.
-    pub async fn crash(&mut self) {
+    pub(crate) async fn crash(&mut self) {
         self.store = self.another().await;
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    pub fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         self.clock.0.fetch_add(i64::try_from(by.as_millis()).expect("a short time"), Ordering::SeqCst);
     }
 
     /// A raw connection, for looking and for breaking things.
-    pub async fn raw(&self) -> sqlx::AnyConnection {
+    pub(crate) async fn raw(&self) -> sqlx::AnyConnection {
         let url = self.url.replacen("sqlite:", "sqlite://", 1);
         sqlx::AnyConnection::connect(&url).await.expect("a connection")
     }
 
-    pub async fn tenant(&self, name: &str) -> TenantRow {
+    pub(crate) async fn tenant(&self, name: &str) -> TenantRow {
         let new = NewTenant {
             name: name.into(),
             currency: Currency::USD,
@@ -90,7 +90,7 @@ impl World {
         self.store.create_tenant(&new).await.expect("a tenant")
     }
 
-    pub async fn user(&self, tenant: Id<Tenant>, name: &str) -> UserRow {
+    pub(crate) async fn user(&self, tenant: Id<Tenant>, name: &str) -> UserRow {
         let new = NewUser {
             tenant,
             name: name.into(),
@@ -104,19 +104,19 @@ impl World {
     }
 
     /// A user with money.
-    pub async fn funded(&self, tenant: Id<Tenant>, name: &str, micros: i64) -> UserRow {
+    pub(crate) async fn funded(&self, tenant: Id<Tenant>, name: &str, micros: i64) -> UserRow {
         let user = self.user(tenant, name).await;
         self.fund(&user, micros).await;
         user
     }
 
-    pub async fn fund(&self, user: &UserRow, micros: i64) {
+    pub(crate) async fn fund(&self, user: &UserRow, micros: i64) {
         let key = self.store.new_id();
         let adjusted = self.store.adjust_wallet(None, user.wallet, usd(micros), "test", "test", key).await;
         adjusted.expect("the wallet takes money");
     }
 
-    pub async fn number(&self, owner: &UserRow, number: &str) -> Id<Number> {
+    pub(crate) async fn number(&self, owner: &UserRow, number: &str) -> Id<Number> {
         let new = NewNumber {
             tenant: owner.tenant,
             user: Some(owner.id),
@@ -130,19 +130,19 @@ impl World {
     }
 
     /// Balance and holds of a user's wallet, micros.
-    pub async fn wallet(&self, user: &UserRow) -> (i64, i64) {
+    pub(crate) async fn wallet(&self, user: &UserRow) -> (i64, i64) {
         let wallet = self.store.find_wallet(None, user.wallet).await.expect("the wallet");
         (wallet.balance.micros, wallet.held.micros)
     }
 
     /// The ledger adds up.
-    pub async fn check_ledger(&self) {
+    pub(crate) async fn check_ledger(&self) {
         let report = self.store.verify_ledger().await.expect("a report");
         assert_eq!(report.faults, Vec::<String>::new());
     }
 
     /// Who calls whom, for a call of `user`.
-    pub fn parties(&self, user: &UserRow, to: &str) -> CallParties {
+    pub(crate) fn parties(&self, user: &UserRow, to: &str) -> CallParties {
         let call: Id<Call> = self.store.new_id();
         CallParties {
             call,
@@ -160,7 +160,7 @@ impl World {
     }
 
     /// A call of `user` that asks for `wanted` micros, of which `least` are of use.
-    pub fn call(&self, user: &UserRow, wanted: i64, least: i64) -> NewCall {
+    pub(crate) fn call(&self, user: &UserRow, wanted: i64, least: i64) -> NewCall {
         let hold = Hold { wallet: user.wallet, wanted: usd(wanted), least: usd(least) };
         NewCall { parties: self.parties(user, "+442071234567"), hold: Some(hold), ttl: Duration::from_secs(90) }
     }
@@ -180,21 +180,16 @@ async fn open(url: &str, clock: Arc<Hand>) -> Store {
     Store::open_with(url, key, options).await.expect("a store")
 }
 
-pub fn usd(micros: i64) -> Money {
+pub(crate) fn usd(micros: i64) -> Money {
     Money::new(micros, Currency::USD)
 }
 
-pub fn e164(number: &str) -> E164 {
+pub(crate) fn e164(number: &str) -> E164 {
     number.parse().expect("an E.164 number")
 }
 
-/// A user's record of nothing: any id will do where nobody looks.
-pub fn nobody() -> Id<User> {
-    Id::from_i64(1)
-}
-
 /// The end of a call that was answered at `answered_at` and costs `price` micros.
-pub fn completed(answered_at: Timestamp, ended_at: Timestamp, price: Option<i64>) -> CallEnd {
+pub(crate) fn completed(answered_at: Timestamp, ended_at: Timestamp, price: Option<i64>) -> CallEnd {
     let talked_s = ended_at.since(answered_at).as_secs();
     CallEnd {
         state: CallState::Completed,
@@ -214,7 +209,7 @@ pub fn completed(answered_at: Timestamp, ended_at: Timestamp, price: Option<i64>
 }
 
 /// The end of a call that nobody answered.
-pub fn unanswered(ended_at: Timestamp, state: CallState, cause: &str) -> CallEnd {
+pub(crate) fn unanswered(ended_at: Timestamp, state: CallState, cause: &str) -> CallEnd {
     CallEnd {
         state,
         cause: cause.into(),
