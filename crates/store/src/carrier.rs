@@ -5,6 +5,7 @@ use base::{Id, Secret, Timestamp};
 use domain::trunk::{BindType, CarrierFacts};
 use sqlx::any::AnyRow;
 
+use crate::Store;
 use crate::directory::Topic;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -13,7 +14,6 @@ use crate::pool::{Tx, sql};
 use crate::row::Columns;
 use crate::seal::MasterKey;
 use crate::trunk::{RouteRow, read_route};
-use crate::Store;
 
 /// A carrier as administrators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -157,7 +157,8 @@ impl Store {
             Credential::Password(password) => (verifiers(&username, &user.domain, password), None),
             Credential::Verifiers(given) => (checked(given)?, None),
         };
-        let insert = sql("INSERT INTO devices (id, tenant_id, user_id, domain_id, username, label, ha1_md5, ha1_sha256, \
+        let insert =
+            sql("INSERT INTO devices (id, tenant_id, user_id, domain_id, username, label, ha1_md5, ha1_sha256, \
              ha1_sha512_256, media, status, created_at_ms, updated_at_ms) VALUES ($1, $2, $3, \
              (SELECT domain_id FROM users WHERE id = $3), $4, $5, $6, $7, $8, $9, 'active', $10, $10)");
         let now_ms = tx.now.as_millis();

@@ -36,8 +36,8 @@ mod sweep;
 mod tenant;
 mod trunk;
 mod user;
-mod wallet;
 mod view;
+mod wallet;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -58,8 +58,8 @@ pub use message::{MessageDirection, MessageEvent, MessageFilter, MessageRow};
 pub use naming::{Page, Place};
 pub use number::{NewNumber, NumberChange, NumberFilter, NumberKind, NumberRow, may_become};
 pub use provision::{
-    Desired, DesiredCarrier, DesiredCredential, DesiredDevice, DesiredNumber, DesiredRate, DesiredRoute, DesiredTenant, DesiredTrunk,
-    DesiredUser, Difference,
+    Desired, DesiredCarrier, DesiredCredential, DesiredDevice, DesiredNumber, DesiredRate, DesiredRoute, DesiredTenant,
+    DesiredTrunk, DesiredUser, Difference,
 };
 pub use rate::{RateData, RateRow};
 pub use rule::{RULES_PER_NUMBER_MAX, RuleData, RuleRow};

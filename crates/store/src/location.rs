@@ -69,7 +69,8 @@ impl Store {
         for rows in removes.chunks(ROWS_PER_STATEMENT) {
             let pairs: Vec<_> = (0..rows.len()).map(|n| format!("({})", placeholders(n * 2 + 1, 2))).collect();
             let text = format!("DELETE FROM bindings WHERE (user_id, binding_key) IN (VALUES {})", pairs.join(", "));
-            let query = rows.iter().fold(composed(text), |query, (user, key)| query.bind(*user).bind((*key).to_owned()));
+            let query =
+                rows.iter().fold(composed(text), |query, (user, key)| query.bind(*user).bind((*key).to_owned()));
             tx.execute(query).await?;
         }
         Ok(tx.commit().await?)

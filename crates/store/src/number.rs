@@ -185,7 +185,8 @@ impl Store {
         let mut tx = self.begin().await?;
         let id: Id<Number> = tx.id();
         let now_ms = tx.now.as_millis();
-        let insert = sql("INSERT INTO numbers (id, tenant_id, user_id, number, kind, status, time_zone, position, sms, \
+        let insert =
+            sql("INSERT INTO numbers (id, tenant_id, user_id, number, kind, status, time_zone, position, sms, \
              created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, \
              (SELECT COALESCE(MAX(position), -1) + 1 FROM numbers WHERE user_id = $3), $8, $9, $9)");
         let insert = insert
@@ -225,7 +226,8 @@ impl Store {
         }
         let mut tx = self.begin().await?;
         let now_ms = tx.now.as_millis();
-        let update = sql("UPDATE numbers SET user_id = $1, status = $2, time_zone = $3, sms = $4, updated_at_ms = $5, \
+        let update =
+            sql("UPDATE numbers SET user_id = $1, status = $2, time_zone = $3, sms = $4, updated_at_ms = $5, \
              position = CASE WHEN $6 = 1 THEN (SELECT COALESCE(MIN(o.position), 0) - 1 FROM numbers o \
              WHERE o.user_id = $1) ELSE position END WHERE id = $7");
         let update = update

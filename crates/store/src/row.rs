@@ -60,9 +60,7 @@ pub(crate) trait Columns {
     }
     /// A JSON text, or NULL.
     fn json_opt<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
-        self.text_opt(name)?
-            .map(|t| serde_json::from_str(&t).map_err(|e| unreadable(name, &e.to_string())))
-            .transpose()
+        self.text_opt(name)?.map(|t| serde_json::from_str(&t).map_err(|e| unreadable(name, &e.to_string()))).transpose()
     }
 }
 

@@ -22,7 +22,8 @@ impl Store {
         Random::from_entropy().fill(&mut bytes);
         let sealed = self.key().seal(&purpose(name), &Secret::new(BASE64.encode(bytes)))?;
         let mut tx = self.begin().await?;
-        let insert = sql("INSERT INTO secrets (name, sealed, created_at_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+        let insert =
+            sql("INSERT INTO secrets (name, sealed, created_at_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
         let now_ms = tx.now.as_millis();
         tx.execute(insert.bind(name.to_owned()).bind(sealed).bind(now_ms)).await?;
         tx.commit().await?;

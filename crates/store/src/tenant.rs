@@ -115,7 +115,8 @@ impl Store {
     }
 
     async fn domains_of(&self, tenant: Id<Tenant>) -> Result<Vec<String>> {
-        let query = sql("SELECT name FROM domains WHERE tenant_id = $1 AND deleted_at_ms IS NULL ORDER BY position, id");
+        let query =
+            sql("SELECT name FROM domains WHERE tenant_id = $1 AND deleted_at_ms IS NULL ORDER BY position, id");
         self.database().rows(query.bind(tenant.as_i64())).await?.iter().map(|row| row.text("name")).collect()
     }
 
@@ -188,7 +189,8 @@ pub(crate) async fn insert(
     managed_by: Option<&str>,
 ) -> Result<Id<RateDeck>> {
     let now_ms = tx.now.as_millis();
-    let insert = sql("INSERT INTO tenants (id, name, status, currency, inbound_charged, refund_undelivered, managed_by, \
+    let insert =
+        sql("INSERT INTO tenants (id, name, status, currency, inbound_charged, refund_undelivered, managed_by, \
          created_at_ms, updated_at_ms) VALUES ($1, $2, 'active', $3, $4, $5, $6, $7, $7)");
     let insert = insert
         .bind(id.as_i64())

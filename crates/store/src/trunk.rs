@@ -166,7 +166,8 @@ impl Store {
 
     /// Every route to trunks, by prefix and priority.
     pub async fn list_trunk_routes(&self, scope: Option<Id<Tenant>>, page: Page) -> Result<Vec<RouteRow<Trunk>>> {
-        let mut filter = Filter::new("SELECT id, tenant_id, prefix, priority, trunk_id AS peer, managed_by FROM trunk_routes");
+        let mut filter =
+            Filter::new("SELECT id, tenant_id, prefix, priority, trunk_id AS peer, managed_by FROM trunk_routes");
         filter.and_int_opt("tenant_id =", scope.map(Id::as_i64));
         filter.and_int_opt("id <", page.before);
         let rows = self.database().rows(filter.query(" ORDER BY id DESC", page.limit)).await?;
@@ -247,7 +248,8 @@ pub(crate) async fn insert(tx: &mut Tx<'_>, id: Id<Trunk>, data: &TrunkData, man
 }
 
 pub(crate) async fn update(tx: &mut Tx<'_>, id: Id<Trunk>, data: &TrunkData, managed_by: Option<&str>) -> Result<()> {
-    let update = sql("UPDATE trunks SET tenant_id = $1, name = $2, host = $3, port = $4, transport = $5, sources = $6, \
+    let update =
+        sql("UPDATE trunks SET tenant_id = $1, name = $2, host = $3, port = $4, transport = $5, sources = $6, \
          enabled = $7, calls_max = $8, managed_by = $9, updated_at_ms = $10 WHERE id = $11");
     let target = data.target.as_ref();
     let now_ms = tx.now.as_millis();

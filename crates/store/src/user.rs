@@ -244,7 +244,8 @@ impl Store {
             .bind(now_ms);
         tx.execute(insert).await?;
         let wallet: Id<Wallet> = tx.id();
-        let insert = sql("INSERT INTO wallets (id, tenant_id, user_id, currency, created_at_ms) VALUES ($1, $2, $3, $4, $5)");
+        let insert =
+            sql("INSERT INTO wallets (id, tenant_id, user_id, currency, created_at_ms) VALUES ($1, $2, $3, $4, $5)");
         let insert = insert.bind(wallet.as_i64()).bind(new.tenant.as_i64()).bind(id.as_i64());
         tx.execute(insert.bind(tenant.currency.as_str().to_owned()).bind(now_ms)).await?;
         tx.touch(Topic::Accounts);
@@ -297,7 +298,8 @@ impl Store {
         let hash = self.hash_password(new).await?;
         let mut tx = self.begin().await?;
         let now_ms = tx.now.as_millis();
-        let update = sql("UPDATE users SET password_hash = $1, updated_at_ms = $2 WHERE id = $3 AND status <> 'deleted'");
+        let update =
+            sql("UPDATE users SET password_hash = $1, updated_at_ms = $2 WHERE id = $3 AND status <> 'deleted'");
         if tx.execute(update.bind(hash).bind(now_ms).bind(user.as_i64())).await? == 0 {
             return Err(Error::NotFound("user"));
         }

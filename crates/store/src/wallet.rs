@@ -112,7 +112,12 @@ impl Store {
     }
 
     /// Sets how far a wallet may go below zero, micros, not negative. A limit under what is in use is refused.
-    pub async fn set_credit_limit(&self, scope: Option<Id<Tenant>>, wallet: Id<Wallet>, micros: i64) -> Result<WalletRow> {
+    pub async fn set_credit_limit(
+        &self,
+        scope: Option<Id<Tenant>>,
+        wallet: Id<Wallet>,
+        micros: i64,
+    ) -> Result<WalletRow> {
         if micros < 0 {
             return Err(Error::malformed("credit_limit", "negative"));
         }

@@ -44,11 +44,7 @@ pub(super) async fn tenant_of_domain(database: &Database, domain: &str) -> Resul
     row.map(|r| r.id("tenant_id")).transpose()
 }
 
-pub(super) async fn user_id_by_name(
-    database: &Database,
-    tenant: Id<Tenant>,
-    name: &str,
-) -> Result<Option<Id<User>>> {
+pub(super) async fn user_id_by_name(database: &Database, tenant: Id<Tenant>, name: &str) -> Result<Option<Id<User>>> {
     let query = sql("SELECT id FROM users WHERE tenant_id = $1 AND name = $2 AND status <> 'deleted'");
     let row = database.row(query.bind(tenant.as_i64()).bind(name.to_owned())).await?;
     row.map(|r| r.id("id")).transpose()
@@ -106,7 +102,8 @@ pub(super) async fn credentials(
     username: &str,
     realm: &str,
 ) -> Result<Option<Arc<DeviceCredentials>>> {
-    let query = sql("SELECT v.id, v.user_id, v.tenant_id, v.ha1_md5, v.ha1_sha256, v.ha1_sha512_256, v.media, v.status, \
+    let query =
+        sql("SELECT v.id, v.user_id, v.tenant_id, v.ha1_md5, v.ha1_sha256, v.ha1_sha512_256, v.media, v.status, \
          u.status AS user_status, t.status AS tenant_status FROM devices v JOIN domains d ON d.id = v.domain_id \
          JOIN users u ON u.id = v.user_id JOIN tenants t ON t.id = v.tenant_id \
          WHERE d.name = $1 AND d.deleted_at_ms IS NULL AND v.username = $2 AND v.status <> 'deleted'");

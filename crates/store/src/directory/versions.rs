@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::E164;
-use base::id::kind::{Tenant, User};
 use base::Id;
+use base::id::kind::{Tenant, User};
 use domain::account::{DeviceCredentials, TenantFacts, UserFacts};
 use domain::number::NumberFacts;
 use tokio::time::MissedTickBehavior;

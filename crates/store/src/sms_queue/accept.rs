@@ -14,7 +14,8 @@ use crate::wallet;
 
 /// Stores a text and its queue rows; a refusal leaves nothing. A text that is there already stays as it is.
 pub(crate) async fn accept(tx: &mut Tx<'_>, message: &NewMessage) -> Outcome {
-    let insert = sql("INSERT INTO messages (id, tenant_id, user_id, wallet_id, direction, from_party, to_party, body, \
+    let insert =
+        sql("INSERT INTO messages (id, tenant_id, user_id, wallet_id, direction, from_party, to_party, body, \
          encoding, segments, reference, status, price_micros, currency, created_at_ms, due_at_ms, valid_until_ms) \
          VALUES ($1, $2, $3, $4, 'outbound', $5, $6, $7, $8, $9, $10, 'queued', $11, $12, $13, $14, $15) \
          ON CONFLICT (id) DO NOTHING");
@@ -47,7 +48,8 @@ pub(crate) async fn accept(tx: &mut Tx<'_>, message: &NewMessage) -> Outcome {
     };
     let reservation: Id<Reservation> = tx.id();
     let now_ms = tx.now.as_millis();
-    let insert = sql("INSERT INTO reservations (id, wallet_id, message_id, held_micros, currency, status, opened_at_ms, \
+    let insert =
+        sql("INSERT INTO reservations (id, wallet_id, message_id, held_micros, currency, status, opened_at_ms, \
          touched_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4, $5, 'open', $6, $6, $7)");
     let insert = insert
         .bind(reservation.as_i64())
@@ -71,7 +73,8 @@ async fn queue(tx: &mut Tx<'_>, message: &NewMessage) -> Result<()> {
     });
     tx.execute(plan).await?;
     let text = value_rows(message.segments.len(), 5);
-    let parts = composed(format!("INSERT INTO message_parts (message_id, part, body, status, due_at_ms) VALUES {text}"));
+    let parts =
+        composed(format!("INSERT INTO message_parts (message_id, part, body, status, due_at_ms) VALUES {text}"));
     let parts = message.segments.iter().enumerate().fold(parts, |query, (n, body)| {
         let query = query.bind(message.id.as_i64()).bind(count(n + 1)).bind(body.clone());
         query.bind("queued").bind(Timestamp::as_millis(message.due_at))

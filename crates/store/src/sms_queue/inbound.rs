@@ -90,9 +90,11 @@ async fn inbound_part(
             tx.execute(old).await?;
         }
     }
-    let insert = sql("INSERT INTO inbound_parts (carrier_id, from_party, to_party, reference, parts, part, body, at_ms) \
+    let insert = sql(
+        "INSERT INTO inbound_parts (carrier_id, from_party, to_party, reference, parts, part, body, at_ms) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (carrier_id, from_party, to_party, reference, parts, part) \
-         DO UPDATE SET body = excluded.body, at_ms = excluded.at_ms");
+         DO UPDATE SET body = excluded.body, at_ms = excluded.at_ms",
+    );
     let insert = insert
         .bind(part.carrier.as_i64())
         .bind(part.from.clone())

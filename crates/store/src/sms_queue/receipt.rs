@@ -120,7 +120,8 @@ async fn apply(
         ReceiptState::Enroute | ReceiptState::Accepted | ReceiptState::Unknown => None,
     };
     // Delivered is final; a late delivery overrules what was taken for lost.
-    let update = sql("UPDATE message_parts SET status = COALESCE($1, status), receipt = $2, code = COALESCE($3, code) \
+    let update =
+        sql("UPDATE message_parts SET status = COALESCE($1, status), receipt = $2, code = COALESCE($3, code) \
          WHERE message_id = $4 AND part = $5 AND status <> 'delivered' AND (receipt IS NULL OR receipt <> $2) \
          AND (status <> 'undelivered' OR $2 = 'delivered')");
     let update = update

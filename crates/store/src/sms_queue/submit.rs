@@ -89,7 +89,8 @@ async fn retry(tx: &mut Tx<'_>, outcome: &SubmitOutcome, at: Timestamp, code: u3
 }
 
 async fn next_carrier(tx: &mut Tx<'_>, outcome: &SubmitOutcome, code: u32) -> Result<()> {
-    let query = sql("SELECT p.position AS refused, (SELECT COUNT(*) FROM message_plan n WHERE n.message_id = p.message_id \
+    let query =
+        sql("SELECT p.position AS refused, (SELECT COUNT(*) FROM message_plan n WHERE n.message_id = p.message_id \
          AND n.position > p.position) AS others FROM message_plan p WHERE p.message_id = $1 AND p.carrier_id = $2 \
          ORDER BY p.position DESC LIMIT 1");
     let row = tx.row(query.bind(outcome.message.as_i64()).bind(outcome.carrier.as_i64())).await?;
@@ -174,7 +175,8 @@ pub(super) async fn conclude(tx: &mut Tx<'_>, message: Id<Message>, at: Timestam
 /// Closes the reservation of a text and charges `price`; what was charged.
 async fn capture(tx: &mut Tx<'_>, message: Id<Message>, price: Money) -> Result<i64> {
     let now_ms = tx.now.as_millis();
-    let close = sql("UPDATE reservations SET status = $1, closed_at_ms = $2 WHERE message_id = $3 AND status = 'open' \
+    let close =
+        sql("UPDATE reservations SET status = $1, closed_at_ms = $2 WHERE message_id = $3 AND status = 'open' \
          RETURNING wallet_id, held_micros");
     let close = close.bind(if price.micros > 0 { "settled" } else { "released" }).bind(now_ms);
     let Some(row) = tx.row(close.bind(message.as_i64())).await? else { return Ok(0) };
