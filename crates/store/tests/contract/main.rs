@@ -78,6 +78,7 @@ on_both_engines! {
         everything_comes_once_and_the_second_time_nothing_changes,
         what_changes_is_said_field_by_field_and_what_leaves_goes,
         an_object_belongs_to_one_manifest_and_the_api_keeps_off,
+        what_the_api_made_is_adopted_with_its_id_and_money,
         a_mistake_changes_nothing_and_is_named,
         ten_thousand_users_come_in_seconds_and_then_nothing_changes;
 }

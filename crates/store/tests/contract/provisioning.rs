@@ -194,6 +194,18 @@ pub(crate) async fn an_object_belongs_to_one_manifest_and_the_api_keeps_off(w: W
     assert!(w.store.credentials("carol", "acme.example").await.unwrap().is_some());
 }
 
+pub(crate) async fn what_the_api_made_is_adopted_with_its_id_and_money(w: World) {
+    let made = w.tenant("acme").await;
+    let alice = w.funded(made.id, "alice", 700).await;
+    let desired = Desired { tenants: vec![tenant("acme")], users: vec![user("alice")], ..Desired::default() };
+    let said = w.store.provision("a.toml", &desired, false).await.unwrap().to_string();
+    assert!(said.contains("~ tenant acme") && said.contains("~ user acme/alice"), "{said}");
+    let after = w.store.find_user(Some(made.id), alice.id).await.unwrap();
+    assert_eq!((after.managed_by.as_deref(), after.wallet), (Some("a.toml"), alice.wallet));
+    assert_eq!(w.wallet(&alice).await, (700, 0));
+    assert!(w.store.provision("a.toml", &desired, false).await.unwrap().is_empty());
+}
+
 pub(crate) async fn a_mistake_changes_nothing_and_is_named(w: World) {
     let mut desired = everything();
     desired.numbers[1].user = Some("nobody".into());
