@@ -71,7 +71,7 @@ impl Drop for ShowLegs<'_> {
             let client = self.0.user("alice");
             let calls = client.get("/api/v1/calls").body;
             let id = calls["items"][0]["id"].as_str().unwrap_or_default();
-            println!("legs: {}", client.get(&format!("/api/v1/calls/{id}")).body["legs"]);
+            eprintln!("legs: {}", client.get(&format!("/api/v1/calls/{id}")).body["legs"]);
         }
     }
 }
