@@ -332,3 +332,22 @@ async fn receipts_on_a_receiver_bind_belong_to_the_transmitter_of_the_same_accou
 fn all_accepted(rows: &world::Rows) -> bool {
     rows.rows.iter().all(|row| matches!(row.state, RowState::Accepted { .. }))
 }
+
+#[tokio::test]
+async fn a_full_carrier_keeps_its_texts_and_goes_on_as_soon_as_it_has_room() {
+    let (first, second) = (Smsc::start().await, Smsc::start().await);
+    let small = CarrierFacts { window: 1, ..carrier(1, first.port) };
+    let world = World::new([small, carrier(2, second.port)]);
+    // Nothing but the room itself can wake the dispatcher in time.
+    let gateway = world.start(Config { poll_interval_ms: 60_000, ..quick() });
+    for smsc in [&first, &second] {
+        smsc.until("bind", |seen| seen.bound == 1).await;
+    }
+    for n in 0..100 {
+        world.queue.put(&format!("text {n}"), &[carrier_id(1), carrier_id(2)]);
+    }
+    world.queued.notify_one();
+    world.queue.until("acceptance of all", all_accepted).await;
+    assert_eq!((first.seen().texts.len(), second.seen().texts.len()), (100, 0));
+    gateway.stop().await;
+}

@@ -21,8 +21,12 @@ const SEND: &str = "/api/v1/sms/send";
 
 /// A switch with two users and no carrier at all.
 fn start() -> Switch {
-    let manifest =
-        Manifest::new().user("alice", &[ALICE], "1.00").user("bob", &[BOB], "1.00").rate("sms_out", "1", "0.01", "1/1");
+    let mute = format!("[[number]]\nnumber = \"{MUTE}\"\ntenant = \"test\"\nuser = \"bob\"\nsms = false\n");
+    let manifest = Manifest::new()
+        .user("alice", &[ALICE], "1.00")
+        .user("bob", &[BOB], "1.00")
+        .rate("sms_out", "1", "0.01", "1/1")
+        .and(&mute);
     // A lease of seconds, so that what a killed process had in its hands is delivered soon.
     let setup = switch()
         .set("smpp_gateway.poll_interval_ms", "100")

@@ -152,9 +152,10 @@ impl SmsQueue for MemoryQueue {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Vec<QueuedPart>, Unavailable> {
+        self.lock().claims += 1;
+        self.change();
         self.up()?;
         let mut state = self.lock();
-        state.claims += 1;
         let mut due: Vec<_> = state
             .rows
             .iter_mut()
