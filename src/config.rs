@@ -86,7 +86,10 @@ pub enum ConfigError {
 
 impl Config {
     /// Reads the file, if any, lays `TANDEM_` variables over it, and checks that it makes sense.
-    pub fn load(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let settings = environment.into_iter().filter(|(name, _)| name != "TANDEM_CONFIG");
         let config: Self = settings::load(file, settings)?;
         config.check().map_err(ConfigError::Senseless)?;
@@ -156,16 +159,19 @@ mod tests {
             std::fs::write(&path, Config::reference()).expect("the reference can be written");
         }
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(committed == Config::reference(), "run the tests once with UPDATE_REFERENCE=1 and commit {}", path.display());
+        assert!(
+            committed == Config::reference(),
+            "run the tests once with UPDATE_REFERENCE=1 and commit {}",
+            path.display()
+        );
     }
 
     #[test]
     fn the_reference_reads_back_and_changes_nothing() {
-        let all_keys_set: String =
-            Config::reference().lines().map(|l| l.strip_prefix('#').filter(|k| !k.starts_with(' ')).unwrap_or(l)).fold(
-                String::new(),
-                |text, line| text + line + "\n",
-            );
+        let all_keys_set: String = Config::reference()
+            .lines()
+            .map(|l| l.strip_prefix('#').filter(|k| !k.starts_with(' ')).unwrap_or(l))
+            .fold(String::new(), |text, line| text + line + "\n");
         let read: Config = settings::load_str("reference", &all_keys_set, []).expect("the reference is valid TOML");
         assert!(read.check().is_ok());
         assert_eq!(read.sip_proxy.ring_timeout_s, Config::default().sip_proxy.ring_timeout_s);
@@ -173,7 +179,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_its_place() {
-        let error = settings::load_str::<Config>("t.toml", "[sip_proxy]\nring_time = 3\n", []).expect_err("unknown key");
+        let error =
+            settings::load_str::<Config>("t.toml", "[sip_proxy]\nring_time = 3\n", []).expect_err("unknown key");
         let line = error.to_string();
         assert!(line.contains("ring_time") && line.contains("t.toml") && line.contains('2'), "{line}");
     }

@@ -40,7 +40,13 @@ fn first_start(text: &mut String, running: &Running) {
     if let (Some(sip), [first, second, ..]) = (sip, &seeded.users[..]) {
         let host = if sip.ip().is_unspecified() { "this machine's address".to_owned() } else { sip.ip().to_string() };
         let _ = writeln!(text, "  Two softphones, account {0}@{domain} and {1}@{domain}:", first.name, second.name);
-        let _ = writeln!(text, "    username {0} or {1}, domain {domain}, proxy {host}:{2}", first.name, second.name, sip.port());
+        let _ = writeln!(
+            text,
+            "    username {0} or {1}, domain {domain}, proxy {host}:{2}",
+            first.name,
+            second.name,
+            sip.port()
+        );
         let _ = writeln!(text, "    (or {host} as domain). From the first, dial {} or {}.", second.number, second.name);
         let _ = writeln!(text, "    Dial *43 for an echo test.\n");
     }

@@ -78,15 +78,20 @@ pub async fn start(config: Config, listeners: Listeners, deps: Deps, media: Medi
     let (senders, queues): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(base::limits::SHARD_QUEUE_MAX)).unzip();
     let metrics = metrics::Metrics::register();
     let inlet = Inlet::new(senders.clone(), metrics.shed.clone());
-    let location =
-        Location::restore(Arc::clone(&deps.locations), Arc::clone(&deps.events), metrics.registrations.clone(), deps.clock.now());
+    let location = Location::restore(
+        Arc::clone(&deps.locations),
+        Arc::clone(&deps.events),
+        metrics.registrations.clone(),
+        deps.clock.now(),
+    );
     let location = Arc::new(location.await?);
     let addresses = listeners.addresses();
     let (outlets, sockets) = outlets(listeners, media.to_media, metrics.unsent.clone())?;
     let idle = Duration::from_secs(config.connection_idle_s);
     // Numbers begin anywhere, so that a flow of the last run cannot mean a connection of this one.
     let first_connection = 1 + random.below(1 << 48);
-    let transports = Transports::new(outlets, inlet.clone(), stop.clone(), idle, config.connections_max, first_connection);
+    let transports =
+        Transports::new(outlets, inlet.clone(), stop.clone(), idle, config.connections_max, first_connection);
     let transports = Arc::new(transports);
     let algorithms = config.algorithms().map_err(StartError::Config)?;
     let key = key_bytes(deps.nonce_key.expose());

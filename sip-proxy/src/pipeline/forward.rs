@@ -38,8 +38,13 @@ pub(super) async fn plan(
     from: &str,
 ) -> Result<Plan<Destination>, Rejection> {
     let diversion = Some(Diversion { from: called.clone(), reason });
-    let identity =
-        Identity { user: from.to_owned(), domain: Some(forwarder.domain.clone()), display_name: None, private: false, assert: false };
+    let identity = Identity {
+        user: from.to_owned(),
+        domain: Some(forwarder.domain.clone()),
+        display_name: None,
+        private: false,
+        assert: false,
+    };
     if let Some(facts) = router.directory.number(to).await.map_err(refuse::unavailable)? {
         let owner =
             facts.owner.clone().filter(|o| facts.status == NumberStatus::Active && o.status == AccountStatus::Active);

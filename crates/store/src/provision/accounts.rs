@@ -6,7 +6,7 @@ use base::Secret;
 use base::id::kind::Wallet;
 use domain::account::Verifiers;
 
-use super::table::{Removal, Sync, Table, Value, Wanted, int, text};
+use super::table::{Hold, Removal, Sync, Table, Value, Wanted, int, text};
 use super::{Desired, DesiredCredential, DesiredNumber, DesiredTenant, DesiredUser};
 use crate::Store;
 use crate::dialect::value_rows;
@@ -19,16 +19,24 @@ use crate::row::{Columns, json};
 static TENANTS: Table = Table {
     what: "tenant",
     name: "tenants",
-    columns: &[text("name").key(), text("status"), text("currency"), int("inbound_charged"), int("refund_undelivered")],
+    columns: &[
+        text("name").key(),
+        text("status"),
+        text("currency").hold(Hold::Forever),
+        int("inbound_charged"),
+        int("refund_undelivered"),
+    ],
     removal: Removal::Status("deleted"),
     updated_at: true,
+    returns: true,
 };
 static DOMAINS: Table = Table {
     what: "domain",
     name: "domains",
-    columns: &[text("name").key(), int("tenant_id").hidden(), int("position")],
+    columns: &[text("name").key(), int("tenant_id").hidden().hold(Hold::Owner), int("position")],
     removal: Removal::DeletedAt,
     updated_at: false,
+    returns: false,
 };
 static USERS: Table = Table {
     what: "user",
@@ -46,6 +54,7 @@ static USERS: Table = Table {
     ],
     removal: Removal::Status("deleted"),
     updated_at: true,
+    returns: true,
 };
 static DEVICES: Table = Table {
     what: "device",
@@ -54,7 +63,7 @@ static DEVICES: Table = Table {
         int("domain_id").key().hidden(),
         text("username").key(),
         int("tenant_id").hidden(),
-        int("user_id").hidden(),
+        int("user_id").hidden().hold(Hold::Owner),
         text("ha1_md5").hidden(),
         text("ha1_sha256").hidden(),
         text("ha1_sha512_256").hidden(),
@@ -63,13 +72,14 @@ static DEVICES: Table = Table {
     ],
     removal: Removal::Status("deleted"),
     updated_at: true,
+    returns: false,
 };
 static NUMBERS: Table = Table {
     what: "number",
     name: "numbers",
     columns: &[
         text("number").key(),
-        int("tenant_id").hidden(),
+        int("tenant_id").hidden().hold(Hold::Owner),
         int("user_id").hidden(),
         text("kind"),
         text("status"),
@@ -79,6 +89,7 @@ static NUMBERS: Table = Table {
     ],
     removal: Removal::Status("released"),
     updated_at: true,
+    returns: false,
 };
 static RULES: Table = Table {
     what: "rule",
@@ -95,6 +106,7 @@ static RULES: Table = Table {
     ],
     removal: Removal::Delete,
     updated_at: true,
+    returns: false,
 };
 
 /// Adds whose fault it is to an error about a field.
@@ -138,7 +150,8 @@ pub(super) async fn tenants(sync: &mut Sync<'_>, desired: &[DesiredTenant]) -> R
     for row in sync.tx.rows(sql("SELECT id, name FROM tenants WHERE status <> 'deleted'")).await? {
         sync.ids.insert(("tenant", row.text("name")?), row.int("id")?);
     }
-    let query = "SELECT id, name, tenant_id, position FROM domains WHERE deleted_at_ms IS NULL ORDER BY tenant_id, position";
+    let query =
+        "SELECT id, name, tenant_id, position FROM domains WHERE deleted_at_ms IS NULL ORDER BY tenant_id, position";
     let mut last_tenant = None;
     for row in sync.tx.rows(sql(query)).await? {
         let (id, name, tenant) = (row.int("id")?, row.text("name")?, row.int("tenant_id")?);
@@ -161,7 +174,8 @@ impl Store {
         if desired.users.iter().all(|u| u.password.is_none()) {
             return Ok(hashes);
         }
-        let query = sql("SELECT t.name AS tenant, u.name, u.password_tag FROM users u JOIN tenants t ON t.id = u.tenant_id \
+        let query =
+            sql("SELECT t.name AS tenant, u.name, u.password_tag FROM users u JOIN tenants t ON t.id = u.tenant_id \
              WHERE u.status <> 'deleted' AND u.password_tag IS NOT NULL");
         let mut tags = HashMap::new();
         for row in self.database().rows(query).await? {
@@ -172,7 +186,8 @@ impl Store {
             let key = format!("{}/{}", user.tenant, user.name);
             let tag = self.key().tag(Secret::new(format!("{key}:{}", password.expose())).expose());
             if tags.get(&key) != Some(&tag) {
-                let hash = if dry_run { String::from("new") } else { of("user", &key, self.hash_password(password).await)? };
+                let hash =
+                    if dry_run { String::from("new") } else { of("user", &key, self.hash_password(password).await)? };
                 hashes.insert(key, (hash, tag));
             }
         }
@@ -236,7 +251,8 @@ async fn make_wallets(sync: &mut Sync<'_>, users: &[i64]) -> Result<()> {
     }
     for chunk in missing.chunks(500) {
         let text = value_rows(chunk.len(), 5);
-        let query = composed(format!("INSERT INTO wallets (id, tenant_id, user_id, currency, created_at_ms) VALUES {text}"));
+        let query =
+            composed(format!("INSERT INTO wallets (id, tenant_id, user_id, currency, created_at_ms) VALUES {text}"));
         let ids: Vec<i64> = chunk.iter().map(|_| sync.tx.id::<Wallet>().as_i64()).collect();
         let query = chunk.iter().zip(ids).fold(query, |query, ((user, tenant, currency), id)| {
             query.bind(id).bind(*tenant).bind(*user).bind(currency.clone()).bind(now_ms)
@@ -289,7 +305,9 @@ pub(super) async fn numbers(sync: &mut Sync<'_>, desired: &[DesiredNumber]) -> R
         let tenant = sync.known("tenant", &number.tenant).ok_or_else(|| unknown("number", &label, "such tenant"))?;
         let user = match &number.user {
             None => None,
-            Some(name) => Some(find_user(sync, tenant, name).await?.ok_or_else(|| unknown("number", &label, "such user"))?),
+            Some(name) => {
+                Some(find_user(sync, tenant, name).await?.ok_or_else(|| unknown("number", &label, "such user"))?)
+            }
         };
         if !domain::rule::is_time_zone(&number.time_zone) {
             return Err(unknown("number", &label, &format!("time zone {}", number.time_zone)));

@@ -222,9 +222,7 @@ impl Store {
         peers::sms_routes(&mut sync, &desired.sms_routes).await?;
         money::rates(&mut sync, &desired.rates).await?;
         sync.remove_what_left().await?;
-        if !dry_run {
-            money::opening_balances(&mut sync, &desired.users).await?;
-        }
+        money::opening_balances(&mut sync, &desired.users).await?;
         let (mut tx, difference) = sync.finish();
         if !dry_run && !difference.is_empty() {
             [Topic::Accounts, Topic::Peers, Topic::Rates].into_iter().for_each(|topic| tx.touch(topic));

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use base::Id;
 use base::id::kind::RateDeck;
+use base::money::format_micros;
 
 use super::table::{Removal, Sync, Table, Wanted, int, text};
 use super::{DesiredRate, DesiredUser};
@@ -28,6 +29,7 @@ static RATES: Table = Table {
     ],
     removal: Removal::Delete,
     updated_at: true,
+    returns: false,
 };
 
 pub(super) async fn rates(sync: &mut Sync<'_>, desired: &[DesiredRate]) -> Result<()> {
@@ -105,6 +107,8 @@ pub(super) async fn opening_balances(sync: &mut Sync<'_>, desired: &[DesiredUser
         if given.contains(&reference) {
             continue;
         }
+        let opening = format!("opening balance {}", format_micros(user.opening_balance_micros));
+        sync.say_change("user", id, &format!("{}/{}", user.tenant, user.name), &opening);
         let movement = Movement {
             wallet: *wallets.get(&id).ok_or(Error::NotFound("wallet"))?,
             amount_micros: user.opening_balance_micros,

@@ -27,6 +27,7 @@ static TRUNKS: Table = Table {
     ],
     removal: Removal::DeletedAt,
     updated_at: true,
+    returns: false,
 };
 static TRUNK_ROUTES: Table = Table {
     what: "route",
@@ -34,6 +35,7 @@ static TRUNK_ROUTES: Table = Table {
     columns: &[int("tenant_id").key().hidden(), text("prefix").key(), int("trunk_id").key().hidden(), int("priority")],
     removal: Removal::Delete,
     updated_at: false,
+    returns: false,
 };
 static CARRIERS: Table = Table {
     what: "carrier",
@@ -52,13 +54,20 @@ static CARRIERS: Table = Table {
     ],
     removal: Removal::DeletedAt,
     updated_at: true,
+    returns: false,
 };
 static SMS_ROUTES: Table = Table {
     what: "sms route",
     name: "sms_routes",
-    columns: &[int("tenant_id").key().hidden(), text("prefix").key(), int("carrier_id").key().hidden(), int("priority")],
+    columns: &[
+        int("tenant_id").key().hidden(),
+        text("prefix").key(),
+        int("carrier_id").key().hidden(),
+        int("priority"),
+    ],
     removal: Removal::Delete,
     updated_at: false,
+    returns: false,
 };
 
 fn wrong(what: &'static str, label: &str, error: Error) -> Error {

@@ -81,17 +81,30 @@ pub(super) struct Column {
     pub(super) int: bool,
     /// Part of the natural key.
     pub(super) key: bool,
-    /// Shown in differences: `Some(label)`; ids and secrets are not.
+    /// Shown in differences; ids and secrets are not.
     pub(super) shown: bool,
+    /// How firmly it keeps its value.
+    pub(super) hold: Hold,
+}
+
+/// How firmly a column keeps its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// It changes with the manifest.
+    Free,
+    /// A row that this source did not bring is adopted only with the value that it has: nothing is taken from its owner.
+    Owner,
+    /// It never changes.
+    Forever,
 }
 
 /// A TEXT column.
 pub(super) const fn text(name: &'static str) -> Column {
-    Column { name, int: false, key: false, shown: true }
+    Column { name, int: false, key: false, shown: true, hold: Hold::Free }
 }
 /// A BIGINT column.
 pub(super) const fn int(name: &'static str) -> Column {
-    Column { name, int: true, key: false, shown: true }
+    Column { name, int: true, key: false, shown: true, hold: Hold::Free }
 }
 impl Column {
     pub(super) const fn key(self) -> Self {
@@ -99,6 +112,9 @@ impl Column {
     }
     pub(super) const fn hidden(self) -> Self {
         Self { shown: false, ..self }
+    }
+    pub(super) const fn hold(self, hold: Hold) -> Self {
+        Self { hold, ..self }
     }
 }
 
@@ -124,6 +140,8 @@ pub(super) struct Table {
     pub(super) removal: Removal,
     /// Whether it has updated_at_ms.
     pub(super) updated_at: bool,
+    /// Whether a row of this source that left comes back as the same row, when it is wanted again.
+    pub(super) returns: bool,
 }
 
 /// A row that is wanted.
@@ -141,6 +159,8 @@ struct Present {
     id: i64,
     managed_by: Option<String>,
     values: Vec<Value>,
+    /// It left before.
+    gone: bool,
 }
 
 /// One provisioning under way.
@@ -152,16 +172,26 @@ pub(super) struct Sync<'s> {
     /// Ids by natural names, for the objects that refer to each other.
     pub(super) ids: HashMap<(&'static str, String), i64>,
     leaving: Vec<(&'static Table, Vec<i64>)>,
+    /// Ids of rows that came now.
+    new: HashSet<i64>,
 }
 
 impl<'s> Sync<'s> {
     pub(super) async fn begin(store: &'s Store, source: &'s str) -> Result<Self> {
         let tx = store.begin().await?;
-        Ok(Self { store, tx, source, difference: Difference::default(), ids: HashMap::new(), leaving: Vec::new() })
+        let (difference, ids, leaving, new) = (Difference::default(), HashMap::new(), Vec::new(), HashSet::new());
+        Ok(Self { store, tx, source, difference, ids, leaving, new })
     }
 
     pub(super) fn finish(self) -> (Tx<'s>, Difference) {
         (self.tx, self.difference)
+    }
+
+    /// Says a change that is not one of a row; what is new is said as new only.
+    pub(super) fn say_change(&mut self, what: &'static str, id: i64, label: &str, change: &str) {
+        if !self.new.contains(&id) {
+            self.difference.change(what, label, change);
+        }
     }
 
     /// The id of an object by its natural name, of this source or of the store.
@@ -188,13 +218,15 @@ impl<'s> Sync<'s> {
                 None => {
                     let id = self.tx.id::<()>().as_i64();
                     ids.push(id);
+                    self.new.insert(id);
                     self.difference.add(table.what, &row.label);
                     new.push((id, row.values));
                 }
             }
         }
         self.insert(table, new).await?;
-        let leaving: Vec<_> = present.into_values().filter(|p| p.managed_by.as_deref() == Some(self.source)).collect();
+        let ours = |p: &Present| !p.gone && p.managed_by.as_deref() == Some(self.source);
+        let leaving: Vec<_> = present.into_values().filter(ours).collect();
         for row in &leaving {
             let shown = row.values.iter().zip(table.columns).filter(|(_, c)| c.key && c.shown);
             let label = shown.map(|(v, _)| v.shown()).collect::<Vec<_>>().join(" ");
@@ -207,16 +239,27 @@ impl<'s> Sync<'s> {
     async fn present(&mut self, table: &Table) -> Result<BTreeMap<String, Present>> {
         let columns: Vec<_> = table.columns.iter().map(|c| c.name).collect();
         let live = match table.removal {
-            Removal::Status(gone) => format!(" WHERE status <> '{gone}'"),
-            Removal::DeletedAt => " WHERE deleted_at_ms IS NULL".into(),
-            Removal::Delete => String::new(),
+            Removal::Status(gone) => format!("status <> '{gone}'"),
+            Removal::DeletedAt => "deleted_at_ms IS NULL".into(),
+            Removal::Delete => "1 = 1".into(),
         };
-        let query = format!("SELECT id, managed_by, {} FROM {}{live}", columns.join(", "), table.name);
-        let mut present = BTreeMap::new();
-        for row in self.tx.rows(composed(query)).await? {
+        let scope = if table.returns { format!("{live} OR managed_by = $1") } else { live.clone() };
+        let query = composed(format!(
+            "SELECT id, managed_by, CASE WHEN {live} THEN 0 ELSE 1 END AS gone, {} FROM {} WHERE {scope} ORDER BY id",
+            columns.join(", "),
+            table.name
+        ));
+        let query = if table.returns { query.bind(self.source.to_owned()) } else { query };
+        let mut present: BTreeMap<String, Present> = BTreeMap::new();
+        for row in self.tx.rows(query).await? {
             let values = table.columns.iter().map(|c| read(&row, c)).collect::<Result<Vec<_>>>()?;
             let key = key_of(table, &values);
-            present.insert(key, Present { id: row.int("id")?, managed_by: row.text_opt("managed_by")?, values });
+            let gone = row.number::<i64>("gone")? != 0;
+            let found = Present { id: row.int("id")?, managed_by: row.text_opt("managed_by")?, values, gone };
+            // Of several rows of one name the one in use counts, else the one that left last.
+            if !gone || present.get(&key).is_none_or(|p| p.gone) {
+                present.insert(key, found);
+            }
         }
         Ok(present)
     }
@@ -226,11 +269,23 @@ impl<'s> Sync<'s> {
             return Err(Error::Conflict(format!("{} {} is managed by {other}", table.what, wanted.label)));
         }
         let pairs = table.columns.iter().zip(there.values.iter().zip(&wanted.values));
-        let stays = |new: &Value| matches!(new, Value::Keep | Value::AtFirst(_));
+        let stays = |new: &Value| match new {
+            Value::Keep => true,
+            Value::AtFirst(_) => !there.gone,
+            Value::Null | Value::Int(_) | Value::Text(_) => false,
+        };
         let changed: Vec<_> = pairs.filter(|(_, (old, new))| !stays(new) && old != new).collect();
         let adopted = there.managed_by.is_none();
         if changed.is_empty() && !adopted {
             return Ok(());
+        }
+        for (column, _) in &changed {
+            let why = match column.hold {
+                Hold::Owner if adopted => format!("belongs to somebody else ({})", column.name),
+                Hold::Forever => format!("{} never changes", column.name),
+                Hold::Owner | Hold::Free => continue,
+            };
+            return Err(Error::Conflict(format!("{} {} {why}", table.what, wanted.label)));
         }
         let say = |(column, (old, new)): &(&Column, (&Value, &Value))| match column.shown {
             true => format!("{} {} -> {}", column.name, old.shown(), new.shown()),
@@ -241,7 +296,8 @@ impl<'s> Sync<'s> {
             fields.push(format!("managed by {}", self.source));
         }
         self.difference.change(table.what, &wanted.label, &fields.join(", "));
-        let mut sets: Vec<String> = changed.iter().enumerate().map(|(n, (c, _))| format!("{} = {}", c.name, parameter(n + 3, c))).collect();
+        let mut sets: Vec<String> =
+            changed.iter().enumerate().map(|(n, (c, _))| format!("{} = {}", c.name, parameter(n + 3, c))).collect();
         sets.push("managed_by = $2".into());
         if table.updated_at {
             sets.push(format!("updated_at_ms = {}", self.tx.now.as_millis()));

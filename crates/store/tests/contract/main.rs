@@ -79,6 +79,9 @@ on_both_engines! {
         what_changes_is_said_field_by_field_and_what_leaves_goes,
         an_object_belongs_to_one_manifest_and_the_api_keeps_off,
         what_the_api_made_is_adopted_with_its_id_and_money,
+        a_user_that_leaves_and_returns_keeps_its_wallet,
+        an_opening_balance_that_comes_later_is_said_and_given_once,
+        nothing_is_taken_from_another_tenant_or_user,
         a_mistake_changes_nothing_and_is_named,
         ten_thousand_users_come_in_seconds_and_then_nothing_changes;
 }

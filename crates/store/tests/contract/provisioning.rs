@@ -206,6 +206,50 @@ pub(crate) async fn what_the_api_made_is_adopted_with_its_id_and_money(w: World)
     assert!(w.store.provision("a.toml", &desired, false).await.unwrap().is_empty());
 }
 
+pub(crate) async fn a_user_that_leaves_and_returns_keeps_its_wallet(w: World) {
+    let desired = everything();
+    w.store.provision("a.toml", &desired, false).await.unwrap();
+    let before = w.store.find_login("alice@mail.example").await.unwrap().unwrap().user;
+    let without = Desired { users: vec![], numbers: vec![], ..desired.clone() };
+    w.store.provision("a.toml", &without, false).await.unwrap();
+    assert!(w.store.find_login("alice@mail.example").await.unwrap().is_none());
+    w.store.provision("a.toml", &desired, false).await.unwrap();
+    let after = w.store.find_login("alice@mail.example").await.unwrap().unwrap().user;
+    assert_eq!((after.id, after.wallet), (before.id, before.wallet));
+    assert_eq!(w.wallet(&after).await, (5_000_000, 0));
+    assert!(w.store.credentials("alice", "acme.example").await.unwrap().is_some());
+}
+
+pub(crate) async fn an_opening_balance_that_comes_later_is_said_and_given_once(w: World) {
+    let mut desired = Desired { tenants: vec![tenant("acme")], users: vec![user("alice")], ..Desired::default() };
+    w.store.provision("a.toml", &desired, false).await.unwrap();
+    desired.users[0].opening_balance_micros = 5_000_000;
+    let said = w.store.provision("a.toml", &desired, true).await.unwrap().to_string();
+    assert!(said.contains("opening balance 5.00"), "{said}");
+    w.store.provision("a.toml", &desired, false).await.unwrap();
+    assert!(w.store.provision("a.toml", &desired, false).await.unwrap().is_empty());
+    let alice = w.store.find_login("alice@acme.example").await.unwrap().unwrap().user;
+    assert_eq!(w.wallet(&alice).await, (5_000_000, 0));
+    w.check_ledger().await;
+}
+
+pub(crate) async fn nothing_is_taken_from_another_tenant_or_user(w: World) {
+    let other = w.tenant("other").await;
+    let owner = w.user(other.id, "olga").await;
+    w.number(&owner, "+15550000001").await;
+    let refused = w.store.provision("a.toml", &everything(), false).await;
+    assert!(matches!(refused, Err(Error::Conflict(_))), "a number of another tenant: {refused:?}");
+    let mut domain = Desired { tenants: vec![tenant("acme")], ..Desired::default() };
+    domain.tenants[0].domains = vec!["other.example".into()];
+    let refused = w.store.provision("a.toml", &domain, false).await;
+    assert!(matches!(refused, Err(Error::Conflict(_))), "a domain of another tenant: {refused:?}");
+    let mut desired = Desired { tenants: vec![tenant("acme")], users: vec![user("alice")], ..Desired::default() };
+    w.store.provision("a.toml", &desired, false).await.unwrap();
+    desired.tenants[0].currency = "EUR".parse().unwrap();
+    let refused = w.store.provision("a.toml", &desired, false).await;
+    assert!(refused.is_err(), "a tenant's currency is fixed for life: {refused:?}");
+}
+
 pub(crate) async fn a_mistake_changes_nothing_and_is_named(w: World) {
     let mut desired = everything();
     desired.numbers[1].user = Some("nobody".into());
