@@ -26,13 +26,12 @@ async fn a_text_is_stored_under_its_twin_and_noted_as_delivered() {
     put(&world.queue, "hello", OURS);
     world.queued.notify_one();
     world.queue.until("delivery", |rows| rows.rows[0].state == RowState::Delivered).await;
+    gateway.stop().await;
     let rows = world.queue.lock();
     let copy = &rows.inbound[0];
     assert_eq!((copy.id, copy.carrier), (rows.rows[0].part.message.twin(), ON_NET));
     assert_eq!((copy.text.as_str(), copy.from.as_str(), copy.concatenation), ("hello", "+15550001", None));
     assert_eq!(rows.inbound.len(), 1);
-    drop(rows);
-    gateway.stop().await;
 }
 
 #[tokio::test]
@@ -55,10 +54,9 @@ async fn texts_for_carriers_are_left_alone_and_a_crowd_is_delivered_in_one_wake(
     world.queued.notify_one();
     let all = |rows: &world::Rows| rows.rows[1..].iter().all(|row| row.state == RowState::Delivered);
     world.queue.until("delivery of all", all).await;
+    gateway.stop().await;
     let rows = world.queue.lock();
     assert_eq!((rows.inbound.len(), &rows.rows[0].state), (600, &RowState::Queued));
-    drop(rows);
-    gateway.stop().await;
 }
 
 #[tokio::test]
