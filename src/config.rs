@@ -111,6 +111,9 @@ impl Config {
         needs(Role::SipProxy, Role::MediaServer)?;
         needs(Role::MediaServer, Role::SipProxy)?;
         self.sip_proxy.check()?;
+        self.rtp_relay.validate().map_err(|e| e.to_string())?;
+        self.media_server.validate().map_err(|e| e.to_string())?;
+        self.turn_server.validate().map_err(|e| e.to_string())?;
         self.smpp_gateway.check()
     }
 

@@ -262,7 +262,11 @@ fn desired(manifest: Manifest) -> Result<Desired, String> {
         users: manifest.user.into_iter().map(desired_user).collect::<Result<_, _>>()?,
         numbers,
         trunks: manifest.trunk.into_iter().map(desired_trunk).collect::<Result<_, _>>()?,
-        routes: manifest.route.into_iter().map(|r| DesiredRoute { tenant: r.tenant, prefix: r.prefix, to: r.trunks }).collect(),
+        routes: manifest
+            .route
+            .into_iter()
+            .map(|r| DesiredRoute { tenant: r.tenant, prefix: r.prefix, to: r.trunks })
+            .collect(),
         carriers: manifest.carrier.into_iter().map(desired_carrier).collect(),
         sms_routes: manifest
             .sms_route
@@ -294,12 +298,14 @@ fn plain_number(user: &User, number: &E164, position: i64) -> DesiredNumber {
 
 fn desired_user(user: User) -> Result<DesiredUser, String> {
     let label = format!("user {}", user.name);
-    let role = Role::parse(&user.role).ok_or_else(|| format!("{label}: role {} is not user, tenant_admin or platform_admin", user.role))?;
+    let role = Role::parse(&user.role)
+        .ok_or_else(|| format!("{label}: role {} is not user, tenant_admin or platform_admin", user.role))?;
     let balance = user.balance.as_deref().map_or(Ok(0), parse_micros).map_err(|e| format!("{label}: balance: {e}"))?;
     if balance < 0 {
         return Err(format!("{label}: balance is negative"));
     }
-    let shorthand = credential(&label, user.sip_password, user.sip_ha1_md5, user.sip_ha1_sha256, user.sip_ha1_sha512_256)?;
+    let shorthand =
+        credential(&label, user.sip_password, user.sip_ha1_md5, user.sip_ha1_sha256, user.sip_ha1_sha512_256)?;
     let media = user.media.unwrap_or(DeviceMedia::Auto);
     let own = shorthand.map(|credential| DesiredDevice { username: user.name.clone(), credential, media });
     let mut devices: Vec<DesiredDevice> = own.into_iter().collect();
@@ -308,7 +314,8 @@ fn desired_user(user: User) -> Result<DesiredUser, String> {
         let given = credential(&label, device.password, device.ha1_md5, device.ha1_sha256, device.ha1_sha512_256)?;
         devices.push(DesiredDevice {
             username: device.username,
-            credential: given.ok_or_else(|| format!("{label}: needs a password or ha1_md5, ha1_sha256, ha1_sha512_256"))?,
+            credential: given
+                .ok_or_else(|| format!("{label}: needs a password or ha1_md5, ha1_sha256, ha1_sha512_256"))?,
             media: device.media.unwrap_or(DeviceMedia::Auto),
         });
     }
@@ -344,7 +351,8 @@ fn credential(
 
 fn desired_number(number: Number) -> Result<DesiredNumber, String> {
     let label = format!("number {}", number.number);
-    let kind = NumberKind::parse(&number.kind).ok_or_else(|| format!("{label}: kind {} is not local, mobile or toll_free", number.kind))?;
+    let kind = NumberKind::parse(&number.kind)
+        .ok_or_else(|| format!("{label}: kind {} is not local, mobile or toll_free", number.kind))?;
     let rules = number.rule.into_iter().map(|rule| RuleData {
         priority: rule.priority,
         kind: rule.kind,
@@ -369,7 +377,8 @@ fn desired_number(number: Number) -> Result<DesiredNumber, String> {
 fn desired_trunk(trunk: Trunk) -> Result<DesiredTrunk, String> {
     let label = format!("trunk {}", trunk.name);
     let source = |text: &String| {
-        SourceAddress::parse(text).ok_or_else(|| format!("{label}: source {text} is not an address, network or address:port"))
+        SourceAddress::parse(text)
+            .ok_or_else(|| format!("{label}: source {text} is not an address, network or address:port"))
     };
     let default_port = if trunk.transport == TrunkTransport::Tls { 5061 } else { 5060 };
     let port = trunk.port.unwrap_or(default_port);
@@ -384,7 +393,8 @@ fn desired_trunk(trunk: Trunk) -> Result<DesiredTrunk, String> {
 }
 
 fn desired_carrier(carrier: Carrier) -> DesiredCarrier {
-    let Carrier { name, host, port, system_id, password, system_type, bind, window, submits_per_second, enabled } = carrier;
+    let Carrier { name, host, port, system_id, password, system_type, bind, window, submits_per_second, enabled } =
+        carrier;
     DesiredCarrier { name, host, port, system_id, password, system_type, bind, window, submits_per_second, enabled }
 }
 
@@ -432,7 +442,10 @@ mod tests {
         assert_eq!(desired.users[0].devices[0].username, "alice");
         assert_eq!(desired.numbers.len(), 2);
         let second = &desired.numbers[1];
-        assert_eq!((second.user.as_deref(), second.position, second.time_zone.as_str()), (Some("alice"), 1, "Europe/Berlin"));
+        assert_eq!(
+            (second.user.as_deref(), second.position, second.time_zone.as_str()),
+            (Some("alice"), 1, "Europe/Berlin")
+        );
     }
 
     #[test]

@@ -3,19 +3,19 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that end the process.
-pub struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
     /// Listens from now on; the defaults of the signals no longer hold.
-    pub fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// Waits for the next one.
-    pub async fn terminate(&mut self) {
+    pub(crate) async fn terminate(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

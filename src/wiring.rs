@@ -9,12 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base::Id;
 use base::id::kind::{Device, User};
 use base::time::Clock;
-use base::Id;
 use bus::{Delivery, LocalBus};
 use domain::event::Fact;
-use domain::ports::{Events, MediaNotice, Unavailable};
+use domain::ports::{MediaNotice, Unavailable};
 use sip_proto::{Flow, Transport};
 use store::Store;
 use telemetry::{Door, Health};
@@ -111,22 +111,23 @@ pub(crate) async fn start_roles(config: Config, listeners: Listeners, parts: &Pa
     let turn_secret = parts.store.named_secret("turn shared secret").await.map_err(StartError::new)?;
     let advertised = listeners.sip.as_ref().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), sip_proxy::Listeners::advertised);
 
+    let turn = match config.runs(Role::TurnServer) {
+        true => {
+            let media =
+                if config.runs(Role::RtpRelay) { media_ranges(&config.rtp_relay, advertised) } else { Vec::new() };
+            let deps = turn_server::Deps { secrets: vec![turn_secret.clone()], users: Vec::new(), media };
+            let handle = turn_server::start(config.turn_server.clone(), deps).map_err(StartError::new)?;
+            addresses.extend(handle.addresses().iter().map(|a| ("TURN and STUN over UDP", *a)));
+            Some(ready(parts, "turn-server", handle))
+        }
+        false => None,
+    };
     let (notices, timed_out) = mpsc::channel(MEDIA_NOTICES_MAX);
     let relay = match config.runs(Role::RtpRelay) {
         true => {
             let deps = rtp_relay::Deps { notices };
             let handle = rtp_relay::start(config.rtp_relay.clone(), deps).map_err(StartError::new)?;
             Some(ready(parts, "rtp-relay", handle))
-        }
-        false => None,
-    };
-    let turn = match config.runs(Role::TurnServer) {
-        true => {
-            let media = if relay.is_some() { media_ranges(&config.rtp_relay, advertised) } else { Vec::new() };
-            let deps = turn_server::Deps { secrets: vec![turn_secret.clone()], users: Vec::new(), media };
-            let handle = turn_server::start(config.turn_server.clone(), deps).map_err(StartError::new)?;
-            addresses.extend(handle.addresses().iter().map(|a| ("TURN and STUN over UDP", *a)));
-            Some(ready(parts, "turn-server", handle))
         }
         false => None,
     };

@@ -21,6 +21,11 @@ settings::config! {
 }
 
 impl Config {
+    /// Whether the settings make sense; nothing is opened.
+    pub fn validate(&self) -> Result<(), StartError> {
+        self.check()
+    }
+
     pub(crate) fn check(&self) -> Result<(), StartError> {
         let rules = [
             ("media_server.rtp_port_min", self.rtp_port_min >= 1024, "must be 1024 to 65534"),

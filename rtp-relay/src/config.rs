@@ -65,6 +65,11 @@ fn bad(key: &'static str, reason: impl Into<String>) -> StartError {
 }
 
 impl Config {
+    /// Whether the settings make sense; nothing is opened.
+    pub fn validate(&self) -> Result<(), StartError> {
+        self.check().map(drop)
+    }
+
     pub(crate) fn check(&self) -> Result<Checked, StartError> {
         let in_range = |key, good: bool, range| if good { Ok(()) } else { Err(bad(key, format!("must be {range}"))) };
         in_range("rtp_relay.port_min", (1024..=65_534).contains(&self.port_min), "1024 to 65534")?;

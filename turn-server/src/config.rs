@@ -49,6 +49,11 @@ fn bad(key: &'static str, reason: impl Into<String>) -> StartError {
 }
 
 impl Config {
+    /// Whether the settings make sense; nothing is opened.
+    pub fn validate(&self) -> Result<(), StartError> {
+        self.split(&[]).map(drop)
+    }
+
     /// The relay addresses with what clients are told.
     pub(crate) fn relays(&self) -> Result<Vec<RelayAddress>, StartError> {
         let bind =
