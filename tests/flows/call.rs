@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{SOON, switch, tests};
 use serde_json::json;
+use testkit::impair::{Impairer, Impairment};
 use testkit::manifest::sip_password;
 use testkit::nat::NatBox;
 use testkit::sipp::SippSetup;
@@ -139,6 +140,46 @@ fn a_phone_behind_a_nat_calls_and_is_called() {
     alice.hangup();
     bob.wait("CALL_CLOSED", SOON);
     assert!(traffic.sip_in.load(Ordering::Relaxed) > 5, "{traffic:?}");
+}
+
+/// Every sixth SIP datagram of alice's is lost, every tenth comes twice, and they overtake each other.
+#[test]
+fn calls_over_a_bad_line_are_set_up_ended_and_recorded_once() {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let switch = two_users(switch());
+    let line = Impairment {
+        loss: 0.16,
+        duplicate: 0.1,
+        delay: Duration::from_millis(20),
+        jitter: Duration::from_millis(120),
+        seed: 7,
+    };
+    let listen = (switch.place().ip(60), 0).into();
+    let line = Impairer::start(listen, switch.sip(), line).expect("the impairer listens");
+    let setup = switch.phone(20, "alice").registers(line.address(), "udp", &sip_password("alice"));
+    let mut alice = setup.start();
+    alice.wait("REGISTER_OK", PATIENCE);
+    let mut bob = switch.phone(21, "bob").start().registered();
+    const CALLS: usize = 4;
+    for _ in 0..CALLS / 2 {
+        alice.dial(BOB);
+        bob.wait("CALL_INCOMING", PATIENCE);
+        bob.accept();
+        alice.wait("CALL_ESTABLISHED", PATIENCE);
+        bob.hangup();
+        alice.wait("CALL_CLOSED", PATIENCE);
+        bob.dial(ALICE);
+        alice.wait("CALL_INCOMING", PATIENCE);
+        alice.accept();
+        bob.wait("CALL_ESTABLISHED", PATIENCE);
+        alice.hangup();
+        bob.wait("CALL_CLOSED", PATIENCE);
+    }
+    let completed = |calls: &[serde_json::Value]| calls.iter().filter(|c| c["status"] == json!("completed")).count();
+    let calls = switch.calls(&switch.user("alice"), "all of them over", |calls| completed(calls) == CALLS);
+    assert_eq!(calls.len(), CALLS, "{calls:?}");
+    assert!(line.lost() > 0, "the line was too good");
+    switch.assert_ledger_sound();
 }
 
 #[test]
