@@ -112,7 +112,10 @@ impl Bench {
     /// Does what the server asks for; returns what it sends.
     fn drain(&mut self) -> Vec<Reply> {
         let mut replies = vec![];
-        while let Some(output) = self.server.poll_output() {
+        loop {
+            // The server may be taken up elsewhere between any two of its outputs.
+            self.server = self.server.snapshot(Random::from_seed(u64::from(self.sequence)));
+            let Some(output) = self.server.poll_output() else { break };
             match output {
                 Output::Transmit { to, bytes } => {
                     assert_eq!(to.client, self.client);

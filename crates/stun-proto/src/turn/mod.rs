@@ -78,7 +78,7 @@ pub struct RelayId {
 }
 
 /// What the driver has to do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Output {
     /// Send a message to a client.
     Transmit {

@@ -68,14 +68,14 @@ pub(super) struct Pool {
     pub(super) ports: Ports,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     generation: u32,
     pub(super) slot: Slot,
 }
 
 /// The life of a relay socket.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Slot {
     /// Asked for, for an Allocate that waits.
     Opening(Box<super::allocate::Pending>),
@@ -125,6 +125,27 @@ impl Server {
             per_user: HashMap::new(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
+        }
+    }
+
+    /// All that the server knows, to go on elsewhere as if nothing had happened: relay sockets keep their names, outputs that
+    /// were not polled yet come again. Randomness is the copy's own, so that no port or token is guessed from the other's.
+    #[must_use]
+    pub fn snapshot(&self, random: Random) -> Self {
+        Self {
+            config: self.config.clone(),
+            credentials: self.credentials.clone(),
+            nonces: self.nonces.clone(),
+            random,
+            clients: self.clients.clone(),
+            slots: self.slots.clone(),
+            generation: self.generation,
+            deadlines: self.deadlines.clone(),
+            pools: self.pools.clone(),
+            reservations: self.reservations.clone(),
+            per_user: self.per_user.clone(),
+            outputs: self.outputs.clone(),
+            counters: self.counters,
         }
     }
 
