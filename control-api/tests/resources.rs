@@ -240,7 +240,7 @@ async fn call(world: &World, n: u32) {
         trunk_in: None,
         started_at: now,
     };
-    let new = NewCall { parties: parties.clone(), hold: None, ttl: Duration::from_secs(60) };
+    let new = NewCall { parties: parties.clone(), hold: None, rate: None, ttl: Duration::from_secs(60) };
     world.store.open_call(new).await.unwrap();
     world.store.progress_call(parties.call, CallState::Answered, now).await.unwrap();
     let end = CallEnd {

@@ -182,11 +182,12 @@ impl<D: Clone> Call<D> {
         let new = NewCall {
             parties: account.parties.clone(),
             hold: meter.as_ref().map(Meter::first_hold),
+            rate: account.tariff.map(|(rate, _)| rate),
             ttl: self.config.reservation_ttl,
         };
         self.charges.push(Charge { account, meter, state: CallState::Initiated, opened: false });
         self.opens_pending += 1;
-        self.ask(Ask::Open(self.charges.len() - 1, new));
+        self.ask(Ask::Open(self.charges.len() - 1, Box::new(new)));
     }
 
     fn on_opened(&mut self, now: Now, index: usize, result: Result<Option<Grant>, BillingError>) {

@@ -81,7 +81,7 @@ pub struct Diversion {
 #[derive(Debug, Clone)]
 pub enum Ask {
     /// `Billing::open_call`, for the account of this index.
-    Open(usize, NewCall),
+    Open(usize, Box<NewCall>),
     /// `Billing::extend_call`, for the account of this index.
     Extend {
         /// Which account.

@@ -80,6 +80,9 @@ pub struct NewCall {
     pub parties: CallParties,
     /// What to set aside; `None`: nothing charges this call.
     pub hold: Option<Hold>,
+    /// The price that the hold was made from, kept so that a sweeper can settle the call if its process dies; `None`: it is
+    /// looked up by direction and destination.
+    pub rate: Option<Rate>,
     /// How long the reservation lives without a sign of life.
     pub ttl: Duration,
 }

@@ -51,12 +51,13 @@ pub(crate) struct Settlement {
 impl Billing for Store {
     async fn open_call(&self, call: NewCall) -> Result<Option<Grant>, BillingError> {
         // The price is kept with the reservation, so that a sweeper can settle the call if this process dies.
-        let rate = match call.hold {
-            Some(_) => {
+        let rate = match (call.rate, call.hold) {
+            (Some(rate), _) => Some(rate),
+            (None, Some(_)) => {
                 let service = service_of(call.parties.direction);
                 self.rate_for(call.parties.tenant, service, &call.parties.to).await?
             }
-            None => None,
+            (None, None) => None,
         };
         match self.enqueue(Request::OpenCall(Box::new(Opening { call, rate }))).await? {
             Answer::Granted(grant) => Ok(grant),
@@ -113,7 +114,7 @@ fn millis(duration: Duration) -> i64 {
 
 /// Opens the record and sets money aside. A refusal leaves a failed record and no hold.
 pub(crate) async fn open(tx: &mut Tx<'_>, opening: &Opening, instance: i64) -> Outcome {
-    let NewCall { parties, hold, ttl } = &opening.call;
+    let NewCall { parties, hold, ttl, .. } = &opening.call;
     let row = CallRow { parties, status: CallState::Initiated, instance };
     if tx.execute(row.insert(" ON CONFLICT (id) DO NOTHING")).await? == 0 {
         let refused = sql("SELECT id FROM calls WHERE id = $1 AND status = 'failed' AND cause = 'no_credit'");

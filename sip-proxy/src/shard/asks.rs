@@ -47,7 +47,7 @@ async fn answer(
 ) -> Option<Input<Destination>> {
     let (billing, relay) = (&context.deps.billing, &context.deps.relay);
     match question {
-        Ask::Open(account, new) => Some(Input::Opened(account, billing.open_call(new).await)),
+        Ask::Open(account, new) => Some(Input::Opened(account, billing.open_call(*new).await)),
         Ask::Extend { account, reservation, hold, ttl } => {
             Some(Input::Extended(account, billing.extend_call(reservation, hold, ttl).await))
         }

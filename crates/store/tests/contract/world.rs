@@ -162,7 +162,12 @@ impl World {
     /// A call of `user` that asks for `wanted` micros, of which `least` are of use.
     pub(crate) fn call(&self, user: &UserRow, wanted: i64, least: i64) -> NewCall {
         let hold = Hold { wallet: user.wallet, wanted: usd(wanted), least: usd(least) };
-        NewCall { parties: self.parties(user, "+442071234567"), hold: Some(hold), ttl: Duration::from_secs(90) }
+        NewCall {
+            parties: self.parties(user, "+442071234567"),
+            hold: Some(hold),
+            rate: None,
+            ttl: Duration::from_secs(90),
+        }
     }
 }
 
