@@ -51,6 +51,8 @@ struct Tenant {
     inbound_charged: bool,
     #[serde(default)]
     refund_undelivered: bool,
+    #[serde(default)]
+    secure_media: bool,
     #[serde(default = "active")]
     status: AccountStatus,
 }
@@ -278,8 +280,8 @@ fn desired(manifest: Manifest) -> Result<Desired, String> {
 }
 
 fn desired_tenant(tenant: Tenant) -> DesiredTenant {
-    let Tenant { name, currency, domains, inbound_charged, refund_undelivered, status } = tenant;
-    DesiredTenant { name, status, currency, domains, inbound_charged, refund_undelivered }
+    let Tenant { name, currency, domains, inbound_charged, refund_undelivered, secure_media, status } = tenant;
+    DesiredTenant { name, status, currency, domains, inbound_charged, refund_undelivered, secure_media }
 }
 
 fn plain_number(user: &User, number: &E164, position: i64) -> DesiredNumber {

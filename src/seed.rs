@@ -74,6 +74,7 @@ async fn create_admin(store: &Store, password: &Secret) -> store::Result<()> {
         domains: vec![domain.into()],
         inbound_charged: false,
         refund_undelivered: false,
+        secure_media: false,
     };
     let tenant = store.create_tenant(&tenant).await?.id;
     let user = NewUser {

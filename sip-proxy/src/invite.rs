@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use base::Timestamp;
 use call::Rejection;
-use domain::account::{AccountStatus, TenantFacts};
-use domain::ports::LegNetwork;
+use domain::account::{AccountStatus, DeviceMedia, TenantFacts};
+use domain::ports::{LegNetwork, MediaProfile};
 use sip_proto::{Flow, HeaderName, Message, NameAddr, ResponseBuilder, Uri, reason_phrase};
 
 use crate::authenticate::{Identified, Role};
@@ -130,7 +130,12 @@ fn network_of(caller: &CallerFacts, request: &Message, flow: Flow) -> LegNetwork
         CallerFacts::User { .. } => contact_ip.is_none_or(|ip| ip != flow.peer.ip()),
         CallerFacts::Trunk { .. } => false,
     };
-    LegNetwork { profile: None, signalled_from: flow.peer.ip(), behind_nat }
+    // A device that is to speak SRTP is not let off with plain RTP because it was the one to call: 488 (T16).
+    let profile = match caller {
+        CallerFacts::User { device, .. } if device.media == DeviceMedia::Sdes => Some(MediaProfile::Sdes),
+        CallerFacts::User { .. } | CallerFacts::Trunk { .. } => None,
+    };
+    LegNetwork { profile, signalled_from: flow.peer.ip(), behind_nat }
 }
 
 /// The tenant meant by a host: the owner of the domain, or of the default domain when it is one of our addresses.

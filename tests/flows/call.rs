@@ -375,6 +375,17 @@ fn a_user_hears_that_a_number_is_not_in_service_and_pays_nothing() {
 }
 
 #[test]
+fn a_tenant_that_wants_secure_media_refuses_plain_rtp_and_carries_srtp() {
+    let manifest = Manifest::new().user("alice", &[ALICE], "1.00").user("bob", &[BOB], "1.00").secure_media();
+    let switch = switch().manifest(manifest).start();
+    let mut bob = switch.phone(21, "bob").encrypted("srtp-mand").tone_hz(700.0).start().registered();
+    let mut call = caller(&switch, "call-refused", BOB).word("code", "488").towards(switch.sip());
+    call.succeeds(SOON);
+    let mut alice = switch.phone(20, "alice").encrypted("srtp-mand").tone_hz(440.0).start().registered();
+    call_and_listen((&mut alice, 440.0), BOB, (&mut bob, 700.0), false);
+}
+
+#[test]
 fn a_destination_without_a_route_gets_404() {
     let switch = two_users(switch());
     let mut call = caller(&switch, "call-refused", "+4930123456").word("code", "404").towards(switch.sip());

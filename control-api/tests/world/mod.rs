@@ -306,6 +306,7 @@ async fn side(store: &Store, name: &str, number: &str) -> Side {
         domains: vec![format!("{name}.example")],
         inbound_charged: false,
         refund_undelivered: false,
+        secure_media: false,
     };
     let tenant = store.create_tenant(&new).await.unwrap();
     let admin = person(store, tenant.id, "admin", Role::TenantAdmin).await;

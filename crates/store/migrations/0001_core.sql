@@ -32,6 +32,7 @@ CREATE TABLE tenants (
     currency           TEXT   NOT NULL,
     inbound_charged    BIGINT NOT NULL DEFAULT 0 CHECK (inbound_charged IN (0, 1)),
     refund_undelivered BIGINT NOT NULL DEFAULT 0 CHECK (refund_undelivered IN (0, 1)),
+    secure_media       BIGINT NOT NULL DEFAULT 0 CHECK (secure_media IN (0, 1)),
     managed_by         TEXT,
     created_at_ms      BIGINT NOT NULL,
     updated_at_ms      BIGINT NOT NULL

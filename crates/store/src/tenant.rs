@@ -33,6 +33,8 @@ pub struct TenantRow {
     pub inbound_charged: bool,
     /// Whether an undelivered text is refunded.
     pub refund_undelivered: bool,
+    /// Whether media of its devices must be SRTP.
+    pub secure_media: bool,
     /// The manifest that owns it.
     pub managed_by: Option<String>,
     /// When it was made.
@@ -54,6 +56,8 @@ pub struct NewTenant {
     pub inbound_charged: bool,
     /// Whether an undelivered text is refunded.
     pub refund_undelivered: bool,
+    /// Whether media of its devices must be SRTP.
+    pub secure_media: bool,
 }
 
 /// What is to change; `None` stays.
@@ -69,6 +73,8 @@ pub struct TenantChange {
     pub inbound_charged: Option<bool>,
     /// Whether an undelivered text is refunded.
     pub refund_undelivered: Option<bool>,
+    /// Whether media of its devices must be SRTP.
+    pub secure_media: Option<bool>,
 }
 
 fn read(row: &AnyRow, domains: Vec<String>) -> Result<TenantRow> {
@@ -80,6 +86,7 @@ fn read(row: &AnyRow, domains: Vec<String>) -> Result<TenantRow> {
         domains,
         inbound_charged: row.flag("inbound_charged")?,
         refund_undelivered: row.flag("refund_undelivered")?,
+        secure_media: row.flag("secure_media")?,
         managed_by: row.text_opt("managed_by")?,
         created_at: row.time("created_at_ms")?,
         updated_at: row.time("updated_at_ms")?,
@@ -153,13 +160,14 @@ impl Store {
         }
         let mut tx = self.begin().await?;
         let update = sql("UPDATE tenants SET name = $1, status = $2, inbound_charged = $3, refund_undelivered = $4, \
-             updated_at_ms = $5 WHERE id = $6");
+             secure_media = $5, updated_at_ms = $6 WHERE id = $7");
         let now_ms = tx.now.as_millis();
         let update = update
             .bind(name)
             .bind(change.status.unwrap_or(row.status).as_str())
             .bind(i64::from(change.inbound_charged.unwrap_or(row.inbound_charged)))
             .bind(i64::from(change.refund_undelivered.unwrap_or(row.refund_undelivered)))
+            .bind(i64::from(change.secure_media.unwrap_or(row.secure_media)))
             .bind(now_ms)
             .bind(tenant.as_i64());
         tx.execute(update).await?;
@@ -189,15 +197,17 @@ pub(crate) async fn insert(
     managed_by: Option<&str>,
 ) -> Result<Id<RateDeck>> {
     let now_ms = tx.now.as_millis();
-    let insert =
-        sql("INSERT INTO tenants (id, name, status, currency, inbound_charged, refund_undelivered, managed_by, \
-         created_at_ms, updated_at_ms) VALUES ($1, $2, 'active', $3, $4, $5, $6, $7, $7)");
+    let insert = sql(
+        "INSERT INTO tenants (id, name, status, currency, inbound_charged, refund_undelivered, secure_media, managed_by, \
+         created_at_ms, updated_at_ms) VALUES ($1, $2, 'active', $3, $4, $5, $6, $7, $8, $8)",
+    );
     let insert = insert
         .bind(id.as_i64())
         .bind(new.name.clone())
         .bind(new.currency.as_str().to_owned())
         .bind(i64::from(new.inbound_charged))
         .bind(i64::from(new.refund_undelivered))
+        .bind(i64::from(new.secure_media))
         .bind(managed_by.map(str::to_owned))
         .bind(now_ms);
     tx.execute(insert).await?;

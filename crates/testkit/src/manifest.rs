@@ -78,6 +78,13 @@ impl Manifest {
         self
     }
 
+    /// The tenant wants media of its devices to be SRTP.
+    #[must_use]
+    pub fn secure_media(mut self) -> Self {
+        self.0 = self.0.replacen("currency = \"USD\"\n", "currency = \"USD\"\nsecure_media = true\n", 1);
+        self
+    }
+
     /// The text.
     pub fn text(&self) -> &str {
         &self.0

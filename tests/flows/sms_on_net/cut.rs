@@ -126,6 +126,7 @@ impl World {
             domains: vec!["acme.example".into()],
             inbound_charged: false,
             refund_undelivered: false,
+            secure_media: false,
         };
         let tenant = store.create_tenant(&tenant).await.unwrap().id;
         let (alice, bob) =

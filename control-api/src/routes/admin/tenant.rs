@@ -42,6 +42,9 @@ struct TenantBody {
     /// Whether an undelivered text is refunded.
     #[serde(default)]
     refund_undelivered: bool,
+    /// Whether media of its devices must be SRTP.
+    #[serde(default)]
+    secure_media: bool,
 }
 
 /// What is to change; what is left out stays.
@@ -56,6 +59,7 @@ struct TenantPatch {
     domains: Option<Vec<String>>,
     inbound_charged: Option<bool>,
     refund_undelivered: Option<bool>,
+    secure_media: Option<bool>,
 }
 
 /// A tenant.
@@ -86,6 +90,7 @@ impl From<TenantRow> for TenantView {
                 domains: row.domains,
                 inbound_charged: row.inbound_charged,
                 refund_undelivered: row.refund_undelivered,
+                secure_media: row.secure_media,
             },
             status: row.status,
             managed_by: row.managed_by,
@@ -131,6 +136,7 @@ async fn create(
         domains: body.domains,
         inbound_charged: body.inbound_charged,
         refund_undelivered: body.refund_undelivered,
+        secure_media: body.secure_media,
     };
     let row = app.store().create_tenant(&new).await?;
     let change = Change { action: "tenant.create", tenant: Some(row.id), object: row.id.as_i64(), detail };
@@ -168,6 +174,7 @@ async fn update(
         domains: body.domains,
         inbound_charged: body.inbound_charged,
         refund_undelivered: body.refund_undelivered,
+        secure_media: body.secure_media,
     };
     let row = app.store().update_tenant(id, &change).await?;
     note(&app, &caller, Change { action: "tenant.update", tenant: Some(id), object: id.as_i64(), detail }).await;

@@ -22,6 +22,11 @@ fn stricter(a: AccountStatus, b: AccountStatus) -> AccountStatus {
     }
 }
 
+/// What a device speaks: SDES whatever it says, where the tenant wants its media secure (T16).
+const fn effective(media: DeviceMedia, secure: bool) -> DeviceMedia {
+    if secure { DeviceMedia::Sdes } else { media }
+}
+
 pub(super) async fn tenant(database: &Database, tenant: Id<Tenant>) -> Result<Option<Arc<TenantFacts>>> {
     let query = sql("SELECT * FROM tenants WHERE id = $1").bind(tenant.as_i64());
     let Some(row) = database.row(query).await? else { return Ok(None) };
@@ -52,7 +57,7 @@ pub(super) async fn user_id_by_name(database: &Database, tenant: Id<Tenant>, nam
 
 pub(super) async fn user(database: &Database, user: Id<User>) -> Result<Option<Arc<UserFacts>>> {
     let query = sql("SELECT u.tenant_id, u.name, d.name AS domain, u.display_name, u.status, \
-         t.status AS tenant_status, w.id AS wallet_id, w.currency FROM users u JOIN domains d ON d.id = u.domain_id \
+         t.status AS tenant_status, t.secure_media, w.id AS wallet_id, w.currency FROM users u JOIN domains d ON d.id = u.domain_id \
          JOIN tenants t ON t.id = u.tenant_id JOIN wallets w ON w.user_id = u.id WHERE u.id = $1");
     let Some(row) = database.row(query.bind(user.as_i64())).await? else { return Ok(None) };
     let numbers = sql("SELECT number FROM numbers WHERE user_id = $1 AND status = 'active' ORDER BY position, id");
@@ -60,6 +65,7 @@ pub(super) async fn user(database: &Database, user: Id<User>) -> Result<Option<A
     let devices = sql("SELECT id, media FROM devices WHERE user_id = $1 AND status = 'active' ORDER BY id");
     let devices = database.rows(devices.bind(user.as_i64())).await?;
     let status = row.word("status", AccountStatus::parse)?;
+    let secure = row.flag("secure_media")?;
     Ok(Some(Arc::new(UserFacts {
         id: user,
         tenant: row.id("tenant_id")?,
@@ -72,7 +78,7 @@ pub(super) async fn user(database: &Database, user: Id<User>) -> Result<Option<A
         numbers: numbers.iter().map(|n| n.e164("number")).collect::<Result<_>>()?,
         devices: devices
             .iter()
-            .map(|d| Ok((d.id("id")?, d.word("media", DeviceMedia::parse)?)))
+            .map(|d| Ok((d.id("id")?, effective(d.word("media", DeviceMedia::parse)?, secure))))
             .collect::<Result<_>>()?,
     })))
 }
@@ -102,11 +108,12 @@ pub(super) async fn credentials(
     username: &str,
     realm: &str,
 ) -> Result<Option<Arc<DeviceCredentials>>> {
-    let query =
-        sql("SELECT v.id, v.user_id, v.tenant_id, v.ha1_md5, v.ha1_sha256, v.ha1_sha512_256, v.media, v.status, \
-         u.status AS user_status, t.status AS tenant_status FROM devices v JOIN domains d ON d.id = v.domain_id \
+    let query = sql(
+        "SELECT v.id, v.user_id, v.tenant_id, v.ha1_md5, v.ha1_sha256, v.ha1_sha512_256, v.media, v.status, \
+         u.status AS user_status, t.status AS tenant_status, t.secure_media FROM devices v JOIN domains d ON d.id = v.domain_id \
          JOIN users u ON u.id = v.user_id JOIN tenants t ON t.id = v.tenant_id \
-         WHERE d.name = $1 AND d.deleted_at_ms IS NULL AND v.username = $2 AND v.status <> 'deleted'");
+         WHERE d.name = $1 AND d.deleted_at_ms IS NULL AND v.username = $2 AND v.status <> 'deleted'",
+    );
     let row = database.row(query.bind(realm.to_owned()).bind(username.to_owned())).await?;
     let Some(row) = row else { return Ok(None) };
     let status = row.word("status", AccountStatus::parse)?;
@@ -127,6 +134,6 @@ pub(super) async fn credentials(
             sha256: row.text_opt("ha1_sha256")?,
             sha512_256: row.text_opt("ha1_sha512_256")?,
         },
-        media: row.word("media", DeviceMedia::parse)?,
+        media: effective(row.word("media", DeviceMedia::parse)?, row.flag("secure_media")?),
     })))
 }

@@ -25,6 +25,7 @@ static TENANTS: Table = Table {
         text("currency").hold(Hold::Forever),
         int("inbound_charged"),
         int("refund_undelivered"),
+        int("secure_media"),
     ],
     removal: Removal::Status("deleted"),
     updated_at: true,
@@ -133,6 +134,7 @@ pub(super) async fn tenants(sync: &mut Sync<'_>, desired: &[DesiredTenant]) -> R
                 tenant.currency.as_str().into(),
                 tenant.inbound_charged.into(),
                 tenant.refund_undelivered.into(),
+                tenant.secure_media.into(),
             ],
         });
     }

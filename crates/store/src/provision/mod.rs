@@ -62,6 +62,8 @@ pub struct DesiredTenant {
     pub inbound_charged: bool,
     /// Whether an undelivered text is refunded.
     pub refund_undelivered: bool,
+    /// Whether media of its devices must be SRTP.
+    pub secure_media: bool,
 }
 
 /// A user.

@@ -24,6 +24,7 @@ fn tenant(name: &str) -> DesiredTenant {
         domains: vec![format!("{name}.example")],
         inbound_charged: false,
         refund_undelivered: false,
+        secure_media: false,
     }
 }
 

@@ -86,6 +86,7 @@ impl World {
             domains: vec![format!("{name}.example")],
             inbound_charged: false,
             refund_undelivered: false,
+            secure_media: false,
         };
         self.store.create_tenant(&new).await.expect("a tenant")
     }
