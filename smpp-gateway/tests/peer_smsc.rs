@@ -1,7 +1,7 @@
 //! The gateway against an SMSC on a third party's codec (`tests/peers/smsc.py`).
 //!
 //! Runs with the Python that `TANDEM_TEST_PYTHON` names, or that of `tests/.venv`, which `tests/run` makes; it must have
-//! the package smpp.pdu3. Where there is neither, there is no peer to test against, and the tests say so.
+//! the package smpp.pdu3. Where there is neither, the tests fail and say so.
 #![allow(clippy::unwrap_used)]
 
 mod world;
@@ -32,15 +32,12 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    fn start(config: Value) -> Option<Self> {
+    fn start(config: Value) -> Self {
         let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/.venv/bin/python");
         let python = match std::env::var("TANDEM_TEST_PYTHON") {
             Ok(named) => named,
             Err(_) if std::path::Path::new(own).exists() => own.to_owned(),
-            Err(_) => {
-                eprintln!("no peer: neither TANDEM_TEST_PYTHON nor tests/.venv; tests/run makes one");
-                return None;
-            }
+            Err(_) => panic!("no peer: neither TANDEM_TEST_PYTHON nor tests/.venv; tests/run makes one"),
         };
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/peers/smsc.py");
         let mut child = Command::new(python)
@@ -53,7 +50,7 @@ impl Peer {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ports: Value = serde_json::from_str(&line).unwrap();
         let port = |name: &str| ports[name].as_u64().unwrap() as u16;
-        Some(Self { child, smpp_port: port("smpp_port"), control_port: port("control_port") })
+        Self { child, smpp_port: port("smpp_port"), control_port: port("control_port") }
     }
 
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -85,12 +82,12 @@ impl Peer {
     }
 }
 
-async fn gateway(config: Value, facts: impl Fn(CarrierFacts) -> CarrierFacts) -> Option<(Peer, World, Handle)> {
-    let peer = Peer::start(config)?;
+async fn gateway(config: Value, facts: impl Fn(CarrierFacts) -> CarrierFacts) -> (Peer, World, Handle) {
+    let peer = Peer::start(config);
     let world = World::new([facts(carrier(1, peer.smpp_port))]);
     let handle = world.start(quick());
     peer.bound().await;
-    Some((peer, world, handle))
+    (peer, world, handle)
 }
 
 fn accepted(rows: &world::Rows) -> bool {
@@ -112,7 +109,7 @@ async fn m6_receipts_match_in_every_form_and_order() {
         ] {
             let config = json!({"id_form": response, "receipt_id_form": report, "receipt": receipt, "system_id": "tandem",
                 "password": "secret", "receipt_state": "UNDELIV", "receipt_error": "027"});
-            let Some((peer, world, handle)) = gateway(config, |facts| facts).await else { return };
+            let (peer, world, handle) = gateway(config, |facts| facts).await;
             world.queue.put("hello", &[carrier_id(1)]);
             world.queued.notify_one();
             world.queue.until("acceptance and receipt", |rows| accepted(rows) && rows.receipts.len() == 1).await;
@@ -135,7 +132,7 @@ async fn m6_receipts_match_in_every_form_and_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn m4_another_codec_reads_our_texts_and_segments() {
-    let Some((peer, world, handle)) = gateway(json!({}), |facts| facts).await else { return };
+    let (peer, world, handle) = gateway(json!({}), |facts| facts).await;
     world.queue.put("plain [€] äöü@", &[carrier_id(1)]);
     world.queue.put("привет 😀", &[carrier_id(1)]);
     world.queue.put("second of three", &[carrier_id(1)]);
@@ -164,7 +161,7 @@ async fn m4_another_codec_reads_our_texts_and_segments() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn m5_texts_of_another_codec_arrive_whole_in_every_form() {
-    let Some((peer, world, handle)) = gateway(json!({}), |facts| facts).await else { return };
+    let (peer, world, handle) = gateway(json!({}), |facts| facts).await;
     let long = "0123456789".repeat(30);
     for (coding, concat, text) in [
         ("gsm7", "none", "short [€]"),
@@ -197,7 +194,7 @@ async fn m5_texts_of_another_codec_arrive_whole_in_every_form() {
 #[tokio::test(flavor = "multi_thread")]
 async fn m17_a_carrier_that_counts_per_second_gets_everything_in_the_end() {
     let facts = |facts| CarrierFacts { window: 50, ..facts };
-    let Some((peer, world, handle)) = gateway(json!({"submits_per_second": 200}), facts).await else { return };
+    let (peer, world, handle) = gateway(json!({"submits_per_second": 200}), facts).await;
     for n in 0..400 {
         world.queue.put(&format!("text {n}"), &[carrier_id(1)]);
     }
@@ -212,7 +209,7 @@ async fn m17_a_carrier_that_counts_per_second_gets_everything_in_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_carrier_that_cuts_or_unbinds_is_bound_again_and_gets_the_rest() {
-    let Some((peer, world, handle)) = gateway(json!({"response_delay_ms": 5}), |facts| facts).await else { return };
+    let (peer, world, handle) = gateway(json!({"response_delay_ms": 5}), |facts| facts).await;
     for end in ["/disconnect", "/unbind"] {
         for n in 0..100 {
             world.queue.put(&format!("text {n}"), &[carrier_id(1)]);
